@@ -1,0 +1,166 @@
+"""Builds a model from an Ultralytics model yaml, after reading that it is a detector and runs no code."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import nn
+
+from kdgraph.errors import Diagnostic, ModelError, Span, closest
+
+_BUILDERS = {
+    "Detect": "DetectionModel", "v10Detect": "DetectionModel",
+    "Segment": "SegmentationModel", "Segment26": "SegmentationModel",
+    "Pose": "PoseModel", "Pose26": "PoseModel",
+    "OBB": "OBBModel", "OBB26": "OBBModel",
+}  # fmt: skip
+_OTHERS = {
+    "Classify": "an image classifier",
+    "SemanticSegment": "a semantic segmentation model, without boxes",
+    "Depth": "a depth estimator",
+    "RTDETRDecoder": "an RT-DETR, whose decoder depends on the data and cannot be traced",
+    "WorldDetect": "a YOLO-World, which needs text prompts",
+    "YOLOEDetect": "a YOLOE, which needs text prompts",
+    "YOLOESegment": "a YOLOE, which needs text prompts",
+    "YOLOESegment26": "a YOLOE, which needs text prompts",
+}
+_ACTIVATION = re.compile(r"(torch\.)?nn\.\w+\([\w\s.,=+-]*\)")  # a layer with plain arguments: no inner call
+_WAY_OUT = "kdgraph distils YOLO detectors with a Detect, Segment, Pose or OBB head"
+
+
+def check_detector(head: str, what: str, span: Span | None) -> None:
+    """Raise ModelError (KD305) unless `head`, the class name of the last layer, is a YOLO detection head."""
+    if head not in _BUILDERS:
+        kind = _OTHERS.get(head, f"a model that ends in '{head}'")
+        raise ModelError(Diagnostic("KD305", f"{what} is {kind}", span, _WAY_OUT))
+
+
+def read_architecture(file: Path, name: Path, *, trust: bool, span: Span | None) -> dict[str, Any]:
+    """The model dict in `file`, ready for Ultralytics; `name` gives the scale, as in `yolo11n.yaml`.
+
+    Raises ModelError: KD305 no detector, KD306 would run code without `trust`, KD307 wrong yaml.
+    """
+    from ultralytics.nn.tasks import guess_model_scale
+
+    model = _parse(file, span)
+    _check_scale(model, guess_model_scale(name), name, span)
+    for layer in (*model["backbone"], *model["head"]):
+        _check_layer(layer, file, span)
+    activation = str(model.get("activation") or "nn.SiLU()")
+    if not trust and not _ACTIVATION.fullmatch(activation.strip()):
+        raise ModelError(
+            Diagnostic(
+                "KD306",
+                f"{file}: the activation '{activation}' would be run as code",
+                span,
+                "write a plain layer such as nn.ReLU(), or set trust: true",
+            )
+        )
+    check_detector(model["head"][-1][2], str(name), span)
+    return {**model, "scale": guess_model_scale(name), "yaml_file": str(name)}
+
+
+def build_architecture(model: dict[str, Any], nc: int | None, channels: int, span: Span | None) -> nn.Module:
+    """The network of a model dict from `read_architecture`, freshly initialised, in eval mode.
+
+    Raises ModelError (KD307) when its layers do not fit together.
+    """
+    from ultralytics.nn import tasks
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    builder = getattr(tasks, _BUILDERS[model["head"][-1][2]])
+    try:
+        network: Any = builder(model, ch=channels, nc=nc, verbose=False)
+    except Exception as error:  # wrong layers fail in whatever way their code does
+        raise ModelError(
+            Diagnostic(
+                "KD307",
+                f"{model['yaml_file']} cannot be built ({type(error).__name__}: {error})",
+                span,
+                "check that its layers fit together: from, repeats, module, arguments",
+            )
+        ) from error
+    network.args = dict(DEFAULT_CFG_DICT)
+    network.task = tasks.guess_model_task(model)
+    built: nn.Module = network.eval()
+    return built
+
+
+def _parse(file: Path, span: Span | None) -> dict[str, Any]:
+    try:
+        model = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(
+            Diagnostic("KD307", f"{file} is not valid YAML: {reason}", span, "correct that line")
+        ) from error
+    if not (isinstance(model, dict) and all(_is_layers(model.get(part)) for part in ("backbone", "head"))):
+        raise ModelError(
+            Diagnostic(
+                "KD307",
+                f"{file} is no model yaml: it has no lists 'backbone' and 'head' of layers",
+                span,
+                "start from one that Ultralytics ships, e.g. yolo11n.yaml",
+            )
+        )
+    if not isinstance(model.get("nc"), int):
+        raise ModelError(
+            Diagnostic(
+                "KD307",
+                f"{file} does not say how many classes the model has",
+                span,
+                "write e.g. `nc: 80`; a built model takes the count of your data",
+            )
+        )
+    return model
+
+
+def _is_layers(part: object) -> bool:
+    """A list of `[from, repeats, module, arguments]`, not empty."""
+    return (
+        isinstance(part, list)
+        and bool(part)
+        and all(isinstance(layer, list) and len(layer) == 4 and isinstance(layer[2], str) for layer in part)
+    )
+
+
+def _check_scale(model: dict[str, Any], scale: str, name: Path, span: Span | None) -> None:
+    scales = model.get("scales")
+    if scale and isinstance(scales, dict) and scale not in scales:
+        raise ModelError(
+            Diagnostic(
+                "KD302",
+                f"{name} has no scale '{scale}'",
+                span,
+                f"its scales are {', '.join(map(str, scales))}",
+            )
+        )
+
+
+def _check_layer(layer: list[Any], file: Path, span: Span | None) -> None:
+    """Only layers: Ultralytics looks the name up among all it has imported and calls what it finds."""
+    from ultralytics.nn import tasks
+
+    name = layer[2]
+    owner, _, attribute = name.rpartition(".")
+    places = {"": tasks, "nn": nn}
+    place = import_module(owner) if owner == "torchvision.ops" else places.get(owner)
+    found = getattr(place, attribute, None)
+    if isinstance(found, type) and issubclass(found, nn.Module):
+        return
+    known = [
+        key for key, value in vars(tasks).items() if isinstance(value, type) and issubclass(value, nn.Module)
+    ]
+    near = closest(name, known)
+    raise ModelError(
+        Diagnostic(
+            "KD307",
+            f"{file}: unknown layer '{name}'",
+            span,
+            f"did you mean {' or '.join(near)}?" if near else "see Ultralytics' model yamls for its layers",
+        )
+    )

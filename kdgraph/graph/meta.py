@@ -1,0 +1,40 @@
+"""Models without memory: parameters and buffers on the meta device, where only shapes are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+_FACTORIES = frozenset(
+    {torch.empty, torch.zeros, torch.ones, torch.full, torch.arange, torch.rand, torch.randn}
+)
+
+
+class MetaFactories(TorchFunctionMode):
+    """Tensors made in this block are on the meta device, unless `torch.tensor` makes them.
+
+    `torch.device("meta")` would take the values of the strides as well, and the bias of a detection head is
+    computed from them.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        options = dict(kwargs or {})
+        if func in _FACTORIES:
+            options["device"] = "meta"
+        return func(*args, **options)
+
+
+def to_meta(model: Any) -> nn.Module:
+    """Move a detector to the meta device in place, keeping the values of its strides."""
+    head = model.model[-1]
+    strides, head_strides = model.stride, head.stride
+    model.to("meta")
+    model.stride, head.stride = strides, head_strides
+    moved: nn.Module = model
+    return moved

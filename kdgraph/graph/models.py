@@ -1,0 +1,141 @@
+"""Turns the model of a spec into an Ultralytics detector, from a yaml, a checkpoint or a name."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from kdgraph.errors import Diagnostic, ModelError, closest, quoted
+from kdgraph.graph import zoo
+from kdgraph.graph.architectures import build_architecture, check_detector, read_architecture
+from kdgraph.graph.checkpoints import read_checkpoint
+from kdgraph.graph.download import download
+from kdgraph.graph.meta import MetaFactories, to_meta
+from kdgraph.graph.quiet import quiet
+
+if TYPE_CHECKING:
+    from kdgraph.spec.schema import ModelSpec
+
+_SUFFIXES = (".pt", ".yaml", ".yml")
+
+
+def build_model(
+    ref: ModelSpec, *, nc: int | None, channels: int = 3, weights: bool = True, meta: bool = False
+) -> nn.Module:
+    """The detector that `ref` names, in eval mode: an Ultralytics DetectionModel or one of its subclasses.
+
+    `ref.model` is a `.pt` or `.yaml` path (from the working directory, else from the spec's folder), an
+    architecture (`yolo11n`, `yolo11n.yaml`), or released weights (`yolo11n.pt`), downloaded when they are not
+    on disk.
+
+    nc, channels: classes and input channels of a model built from yaml (nc None: the yaml's own classes);
+        a checkpoint keeps its own.
+    weights: False gives released weights that are not on disk as their bare architecture: no download.
+    meta: put parameters and buffers on the meta device: shapes without memory; strides keep their values.
+
+    Raises ModelError: KD301 missing file, KD302 unknown name, KD303 no network, KD304 unreadable checkpoint,
+    KD305 no detector, KD306 would run code without `trust`, KD307 wrong yaml.
+    """
+    with quiet():
+        path = _find(ref)
+        if path is not None:
+            return (
+                _load(ref, path, meta)
+                if path.suffix == ".pt"
+                else _build(ref, path, path, nc, channels, meta)
+            )
+        if ref.model in zoo.downloads():
+            return _released(ref, weights, meta)
+        stem = _stem(ref.model)
+        if stem not in zoo.architectures():
+            raise ModelError(_unknown(ref))
+        return _build(ref, zoo.architectures()[stem], Path(f"{stem}.yaml"), nc, channels, meta)
+
+
+def _find(ref: ModelSpec) -> Path | None:
+    """The file that `ref` means, None when it means a name; a path that leads nowhere raises (KD301)."""
+    span, written = ref.span("model"), Path(ref.model).expanduser()
+    if not written.suffix and ref.model in zoo.architectures():
+        return None  # a name without suffix is never a file, whatever lies in the working directory
+    places = [written] if span is None else [written, Path(span.file).parent / written]
+    for place in places:
+        if place.is_dir():
+            raise ModelError(
+                Diagnostic("KD301", f"{place} is a folder, not a model", span, "give a .pt or .yaml file")
+            )
+        if place.is_file():
+            if place.suffix not in _SUFFIXES:
+                message = f"{place} is neither a checkpoint (.pt) nor a model yaml"
+                raise ModelError(
+                    Diagnostic("KD302", message, span, "give the .pt file that it was made from")
+                )
+            return place
+    if len(written.parts) > 1:
+        looked = " or ".join(dict.fromkeys(str(place.absolute().parent) for place in places))
+        raise ModelError(
+            Diagnostic("KD301", f"no file {quoted(written.name)} in {looked}", span, "correct the path")
+        )
+    return None
+
+
+def _stem(name: str) -> str:
+    return Path(name).stem if Path(name).suffix in (".yaml", ".yml") else name
+
+
+def _unknown(ref: ModelSpec) -> Diagnostic:
+    message = f"unknown model {quoted(ref.model)}: no file of that name, and Ultralytics knows none"
+    near = closest(ref.model, zoo.known_names())
+    hint = (
+        f"did you mean {' or '.join(near)}?"
+        if near
+        else "give a .pt or .yaml file, or a name such as yolo11n.pt"
+    )
+    return Diagnostic("KD302", message, ref.span("model"), hint)
+
+
+def _released(ref: ModelSpec, weights: bool, meta: bool) -> nn.Module:
+    """Released weights that are not where `_find` looks: downloaded, or only their architecture."""
+    known = zoo.architecture_of(ref.model)
+    if known is not None:
+        stem, classes = known
+        file, name = zoo.architectures()[stem], Path(f"{stem}.yaml")
+        read_architecture(
+            file, name, trust=ref.trust, span=ref.span("model")
+        )  # no detector: said before a download
+    if weights:
+        return _load(ref, download(ref.model, way_out=_without(ref, known), span=ref.span("model")), meta)
+    if known is None:
+        message = f"{ref.model} is not on disk, and its name does not tell its architecture"
+        raise ModelError(
+            Diagnostic("KD301", message, ref.span("model"), f"put the file at {Path.cwd() / ref.model}")
+        )
+    return _build(ref, file, name, classes, 3, meta)
+
+
+def _without(ref: ModelSpec, known: tuple[str, int | None] | None) -> str | None:
+    """How to go on without released weights."""
+    if known is None:
+        return None
+    if "train" in type(ref).model_fields:
+        return f"train it on your data first: {{model: {known[0]}.yaml, train: {{epochs: 100}}}}"
+    return f"start from scratch with {known[0]}.yaml"
+
+
+def _load(ref: ModelSpec, path: Path, meta: bool) -> nn.Module:
+    span = ref.span("model")
+    model = read_checkpoint(path, trust=ref.trust, span=span)
+    layers = getattr(model, "model", None)
+    last = layers[-1] if isinstance(layers, nn.Sequential) else model
+    check_detector(type(last).__name__, str(path), span)
+    return to_meta(model) if meta else model
+
+
+def _build(ref: ModelSpec, file: Path, name: Path, nc: int | None, channels: int, meta: bool) -> nn.Module:
+    span = ref.span("model")
+    architecture = read_architecture(file, name, trust=ref.trust, span=span)
+    with MetaFactories() if meta else contextlib.nullcontext():
+        model = build_architecture(architecture, nc, channels, span)
+    return to_meta(model) if meta else model

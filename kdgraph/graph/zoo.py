@@ -1,0 +1,52 @@
+"""The models Ultralytics knows by name: architectures it ships as yaml, weights it offers for download."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+
+_FAMILY = re.compile(r"^yolo(e-)?v?\d+")  # the scale letter follows it: yolov8-p2 -> yolov8n-p2
+_SCALE = re.compile(r"^  ([a-z]): \[", re.MULTILINE)
+_CLASSES = {"-oiv7": 601, "-obb": 15}  # released checkpoints whose class count is not their yaml's
+
+
+@functools.cache
+def architectures() -> dict[str, Path]:
+    """Stem of each architecture, with and without scale (`yolo11`, `yolo11n`, ...) -> its yaml file."""
+    import ultralytics
+
+    found: dict[str, Path] = {}
+    for file in sorted((Path(ultralytics.__file__).parent / "cfg" / "models").rglob("*.yaml")):
+        found[file.stem] = file
+        if family := _FAMILY.match(file.stem):
+            for scale in _SCALE.findall(file.read_text(encoding="utf-8")):
+                found[f"{family[0]}{scale}{file.stem[family.end() :]}"] = file
+    return found
+
+
+def downloads() -> frozenset[str]:
+    """Names of the checkpoints that Ultralytics offers for download, with their `.pt`."""
+    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
+
+    return frozenset(name for name in GITHUB_ASSETS_NAMES if name.endswith(".pt"))
+
+
+def known_names() -> list[str]:
+    """All names that a spec may use without having the file: `yolo11n`, `yolo11n.yaml`, `yolo11n.pt`, ..."""
+    stems = architectures()
+    return sorted({*stems, *(f"{stem}.yaml" for stem in stems), *downloads()})
+
+
+def architecture_of(weights: str) -> tuple[str, int | None] | None:
+    """Architecture and class count of a released checkpoint, None when its name does not tell.
+
+    The count is None when it is the yaml's own: `yolo11m.pt` -> `("yolo11m", None)`,
+    `yolov8n-oiv7.pt` -> `("yolov8n", 601)`, `yolov5nu.pt` -> `("yolov5n", None)`.
+    """
+    stem = Path(weights).stem
+    classes = next((count for suffix, count in _CLASSES.items() if stem.endswith(suffix)), None)
+    for candidate in (stem, stem.removesuffix("-oiv7"), re.sub(r"^(yolov[35].*)u$", r"\1", stem)):
+        if candidate in architectures():
+            return candidate, classes
+    return None
