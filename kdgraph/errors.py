@@ -203,11 +203,13 @@ def _cut(text: str, width: int) -> str:
 
 def _visible(text: str) -> str:
     """`text` with tabs as one blank and with characters that would upset a terminal replaced."""
-    return "".join(" " if char == "\t" else char if _harmless(char) else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return "".join(_visible_character(char) for char in text)
 
 
-def _harmless(char: str) -> bool:
-    return char.isprintable() or unicodedata.category(char) == "Zs"
+def _visible_character(char: str) -> str:
+    if char == "\t":
+        return " "
+    return char if char.isprintable() or unicodedata.category(char) == "Zs" else "\N{REPLACEMENT CHARACTER}"
 
 
 def _width(text: str) -> int:

@@ -1,0 +1,168 @@
+"""Text -> Spec, or every fault of the text at once."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kdgraph.errors import Diagnostic, Span, SpecError, closest, quoted
+from kdgraph.spec.reading.edges import check_name, read_edges
+from kdgraph.spec.reading.faults import Faults, spans_of
+from kdgraph.spec.reading.models import read_student, read_teacher
+from kdgraph.spec.reading.taps import read_taps
+from kdgraph.spec.reading.values import as_map, expected, fail, is_null, plain, text
+from kdgraph.spec.schema import VERSION, Output, Spec, TapSpec, located
+from kdgraph.spec.source import Items, Map, Node, Text, read_source
+from kdgraph.spec.train_args import EPOCHS, STUDENT, read_train
+
+NULLABLE = ("data", "taps", "train", "outputs")
+OUTPUTS: tuple[Output, ...] = ("taps", "teacher")
+
+_SMALLEST = "the smallest spec has the keys student, teacher, data and edges; `kdgraph init` writes one"
+
+
+def load(path: str | os.PathLike[str]) -> Spec:
+    """The spec in a file. Raises SpecError, with all faults at once."""
+    file = Path(path)
+    return parse(_text_of(file), str(path)).model_copy(update={"path": file})
+
+
+def parse(source: str, file: str = "<string>") -> Spec:
+    """The spec in a text; `file` is what messages call it. Raises SpecError, with all faults at once."""
+    read = read_source(source, file)
+    faults = Faults()
+    faults.found += read.faults
+    with faults.gathered():
+        spec = _spec(read.root)
+    faults.check()
+    return spec
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise SpecError(Diagnostic("KD001", f"no such file: {file}", hint=_beside(file))) from None
+    except UnicodeDecodeError as error:
+        place = f"byte {error.start:,} ({error.object[error.start]:#04x}) of {file}"
+        hint = "save the file as UTF-8"
+        raise SpecError(Diagnostic("KD002", f"{place} is not UTF-8 text", hint=hint)) from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SpecError(
+            Diagnostic("KD001", f"{file} cannot be read: {reason}", hint=_readable(file))
+        ) from None
+    except ValueError as error:  # a NUL in the path
+        raise SpecError(Diagnostic("KD001", f"{quoted(str(file))} is not a path: {error}")) from None
+
+
+def _spec(root: Node) -> Spec:
+    if is_null(root):
+        raise fail("KD003", root, "the spec is empty", _SMALLEST)
+    mapping = as_map(root, "a map with the keys student, teacher, data and edges", _SMALLEST)
+    faults = Faults()
+    named = _named(mapping.get("taps"))
+    readers = {
+        "kdgraph": _version,
+        "student": partial(read_student, holder=_holder(mapping, "student")),
+        "teacher": partial(read_teacher, holder=_holder(mapping, "teacher")),
+        "data": lambda node: text(node, "the name of a dataset yaml", "write coco8.yaml, or builtin:glyphs"),
+        "taps": _taps,
+        "edges": lambda node: read_edges(node, named, _epochs(mapping)),
+        "train": lambda node: read_train(node, STUDENT),
+        "outputs": _outputs,
+    }
+    values = faults.fields(mapping, "a spec", readers, ["student", "teacher", "edges"], NULLABLE)
+    with faults.gathered():
+        _check_teacher(mapping, values)
+    faults.check()
+    return located(Spec(**values), spans_of(mapping))
+
+
+def _version(node: Node) -> int:
+    version = plain(node)
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise expected(node, f"the version of the spec language, {VERSION}")
+    if version != VERSION:
+        hint = f"upgrade kdgraph, or write the spec in version {VERSION}"
+        raise fail("KD104", node, f"this kdgraph reads version {VERSION} of the spec language", hint)
+    return version
+
+
+def _taps(node: Node) -> dict[str, TapSpec]:
+    mapping = as_map(node, "a map from names to taps", "write {deep: model.10}")
+    faults = Faults()
+    taps: dict[str, TapSpec] = {}
+    for name, entry in mapping.entries.items():
+        with faults.gathered():
+            check_name(entry.key, "a tap")
+        with faults.gathered():
+            taps[name] = read_taps(entry.value, {})
+    faults.check()
+    return taps
+
+
+def _outputs(node: Node) -> tuple[Output, ...]:
+    items = node.items if isinstance(node, Items) else [node]
+    faults = Faults()
+    chosen: list[Output] = []
+    for item in items:
+        with faults.gathered():
+            chosen.append(_output(item))
+    faults.check()
+    return tuple(dict.fromkeys(chosen))
+
+
+def _output(node: Node) -> Output:
+    name = text(node, "taps or teacher")
+    for output in OUTPUTS:
+        if name == output:
+            return output
+    matches = closest(name, OUTPUTS)
+    hint = f"did you mean '{matches[0]}'?" if matches else "choose among taps and teacher"
+    raise fail("KD104", node, f"{quoted(name)} is nothing a forward can return", hint)
+
+
+def _check_teacher(mapping: Map, values: dict[str, Any]) -> None:
+    """A teacher that has to be trained needs the data."""
+    teacher = values.get("teacher")
+    if teacher is None or teacher.train is None or "data" in mapping.entries:
+        return
+    place = teacher.span("train")
+    message = "teacher.train: the teacher is to be trained, but the spec has no data"
+    raise SpecError(
+        Diagnostic("KD101", message, place, "add `data: …`, or use a teacher that is trained already")
+    )
+
+
+def _epochs(mapping: Map) -> int:
+    """How long the run is, as far as the spec can be trusted: faults of `train:` are told where it is read."""
+    train = mapping.get("train")
+    written = train.get("epochs") if isinstance(train, Map) else None
+    epochs = plain(written) if isinstance(written, Text) else None
+    return epochs if isinstance(epochs, int) and not isinstance(epochs, bool) and epochs > 0 else EPOCHS
+
+
+def _named(node: Node | None) -> dict[str, Node]:
+    return {name: entry.value for name, entry in node.entries.items()} if isinstance(node, Map) else {}
+
+
+def _holder(mapping: Map, key: str) -> Span:
+    entry = mapping.entries.get(key)
+    return entry.key.span if entry else mapping.span
+
+
+def _beside(file: Path) -> str | None:
+    """Specs in the same folder that the path may have meant."""
+    try:
+        names = [path.name for path in file.parent.iterdir() if path.suffix in (".yaml", ".yml")]
+    except OSError:
+        return f"there is no folder {file.parent} either"
+    matches = closest(file.name, names)
+    return f"did you mean {' or '.join(str(file.with_name(name)) for name in matches)}?" if matches else None
+
+
+def _readable(file: Path) -> str:
+    return "name a file in it, not the folder" if file.is_dir() else "check the permissions of the file"

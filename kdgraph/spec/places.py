@@ -1,0 +1,60 @@
+"""PyYAML's marks -> spans."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import yaml
+
+from kdgraph.errors import Span
+
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what PyYAML counts as one
+
+
+@dataclass(frozen=True)
+class Places:
+    """The lines of a file, and spans in it. Arguments count from 0 as PyYAML does, spans from 1."""
+
+    file: str
+    lines: tuple[str, ...]
+
+    @classmethod
+    def of_text(cls, file: str, text: str) -> Places:
+        return cls(file, tuple(_LINE_BREAK.split(text)))
+
+    def start(self) -> Span:
+        """The first line."""
+        return self.between(0, 0, 0, len(self.lines[0]))
+
+    def between(self, line: int, column: int, end_line: int, end_column: int) -> Span:
+        """The span from one place to another; of several lines only the first, without its comment."""
+        text = self.lines[line] if line < len(self.lines) else ""
+        if end_line > line:
+            end_column = len(re.sub(r"\s+#.*$", "", text).rstrip())
+        return Span(self.file, line + 1, column + 1, max(end_column, column + 1) + 1, text)
+
+    def of(self, event: yaml.Event, end: yaml.Event | None = None) -> Span:
+        """Where `event` was written, up to the end of `end` when that is given."""
+        first, last = event.start_mark, (end or event).end_mark
+        return self.between(first.line, first.column, last.line, last.column)
+
+    def at(self, mark: yaml.Mark) -> Span:
+        """One character."""
+        return self.between(mark.line, mark.column, mark.line, mark.column + 1)
+
+    def index(self, text: str, index: int) -> Span:
+        """The character at an index of the whole text."""
+        before = _LINE_BREAK.split(text[:index])
+        return self.between(len(before) - 1, len(before[-1]), len(before) - 1, len(before[-1]) + 1)
+
+    def word(self, span: Span, word: str) -> Span:
+        """`word` where it stands in the line of `span`, at its start or behind it."""
+        found = span.text.find(word, span.column - 1)
+        column = span.column if found < 0 else found + 1
+        return Span(span.file, span.line, column, column + len(word), span.text)
+
+    def dash(self, event: yaml.Event) -> Span:
+        """The dash of a list item whose value is `event`, as the place of an item that is not there."""
+        mark = event.start_mark
+        return self.between(mark.line, max(mark.column - 1, 0), mark.line, mark.column)

@@ -1,0 +1,136 @@
+"""`edges:`, the name of a recipe or a map of edges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from kdgraph.errors import Span, quoted
+from kdgraph.spec.components import ADAPTERS, CRITERIA, MASKS
+from kdgraph.spec.reading.components import read_component
+from kdgraph.spec.reading.faults import Faults, spans_of, suggestion
+from kdgraph.spec.reading.taps import read_taps
+from kdgraph.spec.reading.values import as_map, fail, number
+from kdgraph.spec.reading.weights import read_levels, read_weight
+from kdgraph.spec.recipes import RECIPES
+from kdgraph.spec.schedule import window
+from kdgraph.spec.schema import Component, EdgeSpec, LevelWeight, located
+from kdgraph.spec.source import Entry, Map, Node, Text, read_source
+
+NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
+NULLABLE = ("until", "level")
+
+_EXAMPLE = "write `default`, or a map such as {neck: {taps: neck.*, criterion: cwd}}"
+_EDGE = "write {taps: neck.*, criterion: cwd}"
+_NAME_HINT = (
+    "names have letters, digits, '_' and '-', and begin with a letter: they become columns and modules"
+)
+
+
+def read_edges(node: Node, named: Mapping[str, Node], epochs: int) -> dict[str, EdgeSpec]:
+    """The edges; `named` are the entries of `taps:`, and `epochs` is the length of the run."""
+    if isinstance(node, Text):
+        node = _recipe(node)
+    mapping = as_map(node, "a map of edges, or the name of a recipe", _EXAMPLE)
+    if not mapping.entries:
+        raise fail("KD103", node, "has no edge", _EXAMPLE)
+    faults = Faults()
+    edges: dict[str, EdgeSpec] = {}
+    for name, entry in mapping.entries.items():
+        with faults.gathered():
+            edges[name] = _read_edge(entry, named, epochs)
+    faults.check()
+    return edges
+
+
+def check_name(key: Text, what: str) -> None:
+    """Raise SpecError unless `key` can name an edge or a tap."""
+    if not re.fullmatch(NAME_PATTERN, key.value):
+        raise fail("KD107", key, f"{quoted(key.value)} cannot name {what}", _NAME_HINT)
+
+
+def _recipe(node: Text) -> Node:
+    if node.value not in RECIPES:
+        hint = f"{suggestion(node.value, RECIPES, 'the recipes are')}; for edges of your own, write a map"
+        raise fail("KD105", node, f"no recipe is named {quoted(node.value)}", hint)
+    return read_source(RECIPES[node.value], f"<recipe {node.value}>").root
+
+
+def _read_edge(entry: Entry, named: Mapping[str, Node], epochs: int) -> EdgeSpec:
+    faults = Faults()
+    with faults.gathered():
+        check_name(entry.key, "an edge")
+    with faults.gathered():
+        mapping = as_map(entry.value, "an edge, a map with taps and a criterion", _EDGE)
+        values = _fields(mapping, named, faults, entry.key.span)
+        _check_parts(mapping, values, faults)
+    faults.check()
+    edge = located(EdgeSpec(name=entry.key.value, **values), spans_of(mapping, entry.key.span))
+    _check_epochs(mapping, edge, epochs)
+    return edge
+
+
+def _fields(node: Map, named: Mapping[str, Node], faults: Faults, holder: Span) -> dict[str, Any]:
+    readers = {
+        "taps": lambda taps: read_taps(taps, named),
+        "criterion": partial(read_component, "criterion"),
+        "mask": partial(read_component, "mask"),
+        "adapter": partial(read_component, "adapter"),
+        "weight": read_weight,
+        "from": partial(number, what="an epoch"),
+        "until": partial(number, what="an epoch"),
+        "warmup": partial(number, what="a number of epochs", minimum=0),
+        "level": read_levels,
+    }
+    values = faults.fields(node, "an edge", readers, ["taps", "criterion"], NULLABLE, holder)
+    if "criterion" in values:
+        info = CRITERIA[values["criterion"].name]
+        values.setdefault("mask", _default(MASKS[info.default_mask].validate({}), info.default_mask))
+        values.setdefault(
+            "adapter", _default(ADAPTERS[info.default_adapter].validate({}), info.default_adapter)
+        )
+    return values
+
+
+def _default(options: dict[str, Any], name: str) -> Component:
+    return Component(name=name, options=options)
+
+
+def _check_parts(node: Map, values: Mapping[str, Any], faults: Faults) -> None:
+    """What can be said of the parts together without looking at a model."""
+    criterion, mask = values.get("criterion"), values.get("mask")
+    if criterion and mask and mask.name != "all" and not CRITERIA[criterion.name].masked:
+        able = ", ".join(name for name, info in CRITERIA.items() if info.masked)
+        with faults.gathered():
+            raise fail(
+                "KD111",
+                node.entries["mask"].value,
+                f"{criterion.name} takes no mask: it compares whole channels",
+                f"delete the mask, or use a criterion that takes one: {able}",
+            )
+    with faults.gathered():
+        _check_levels(node, values.get("weight"), values.get("level"))
+
+
+def _check_levels(node: Map, weight: Any, level: tuple[str, ...] | None) -> None:
+    if level is None or not isinstance(weight, LevelWeight):
+        return
+    place, kept = node.entries["weight"].value, ", ".join(level)
+    if weight.values is not None and len(weight.values) != len(level):
+        counts = f"{len(weight.values)} weights for {len(level)} levels ({kept})"
+        raise fail("KD111", place, counts, "write one weight for each level")
+    strange = [name for name in weight.by_level or () if name not in level]
+    if strange:
+        message = f"a weight for {', '.join(strange)}, but the edge keeps only {kept}"
+        raise fail("KD111", place, message, "delete the weight, or add the level to `level`")
+
+
+def _check_epochs(node: Map, edge: EdgeSpec, epochs: int) -> None:
+    start, end = window(edge, epochs)
+    if start < end:
+        return
+    key = "from" if "from" in node.entries and start >= epochs else "until"
+    message = f"the edge never counts: it begins at epoch {start:g} and ends at {end:g} of {epochs}"
+    raise fail("KD110", node.entries[key].value, message, "give it some epochs between `from` and `until`")

@@ -1,0 +1,91 @@
+"""Taps: `neck.*`, a list of such names, {student: …, teacher: …}, or the name of an entry of `taps:`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from kdgraph.errors import Span, closest, quoted
+from kdgraph.spec.reading.faults import Faults
+from kdgraph.spec.reading.values import expected, fail, text
+from kdgraph.spec.schema import TapSpec, located
+from kdgraph.spec.source import Items, Map, Node, Text
+
+GROUPS = ("backbone", "neck", "head")
+"""The first words of semantic names."""
+
+TAP_PATTERN = r"[\w*?!\[\]-]+(\.[\w*?!\[\]-]+)*"
+"""A dotted name, its parts possibly globs."""
+
+_WHAT = "a tap such as neck.*, a list of taps, or {student: …, teacher: …}"
+
+
+def read_taps(node: Node, named: Mapping[str, Node]) -> TapSpec:
+    """The tap of `node`; `named` are the entries of `taps:` it may refer to by name."""
+    if isinstance(node, Text) and node.value in named:
+        return read_taps(named[node.value], {})
+    if isinstance(node, Map):
+        return _two_sides(node)
+    names, spans = _one_side(node, named)
+    spans = {f"{side}{key}": span for side in ("student", "teacher") for key, span in spans.items()}
+    return located(TapSpec(student=names, teacher=names), {"": node.span, **spans})
+
+
+def _two_sides(node: Map) -> TapSpec:
+    faults = Faults()
+    sides = ("student", "teacher")
+    values = faults.fields(node, "a tap", dict.fromkeys(sides, _one_side), required=sides)
+    faults.check()
+    spans = {f"{side}{key}": span for side in sides for key, span in values[side][1].items()}
+    return located(
+        TapSpec(student=values["student"][0], teacher=values["teacher"][0]), {"": node.span, **spans}
+    )
+
+
+def _one_side(node: Node, named: Mapping[str, Node] | None = None) -> tuple[tuple[str, ...], dict[str, Span]]:
+    """The names on one side, and where they are: "" for all, "[0]" for the first of a list."""
+    if isinstance(node, Text):
+        return (_name(node, named),), {"": node.span, "[0]": node.span}
+    if not isinstance(node, Items):
+        raise expected(node, _WHAT)
+    if not node.items:
+        raise fail("KD108", node, "an empty list taps nothing", "write at least one tap, such as neck.*")
+    faults = Faults()
+    names: list[str] = []
+    for item in node.items:
+        with faults.gathered():
+            names.append(_fresh(item, names))
+    faults.check()
+    return tuple(names), {"": node.span} | {f"[{at}]": item.span for at, item in enumerate(node.items)}
+
+
+def _fresh(node: Node, names: list[str]) -> str:
+    name = _name(node, None)
+    if name in names:
+        raise fail("KD108", node, f"{quoted(name)} is in the list twice", "delete one of the two")
+    return name
+
+
+def _name(node: Node, named: Mapping[str, Node] | None) -> str:
+    name = text(node, _WHAT)
+    if re.search(r"[\s,]", name):
+        parts = [part for part in re.split(r"[\s,]+", name) if part]
+        raise fail(
+            "KD108", node, "a tap has no blanks and commas", f"write several as a list: [{', '.join(parts)}]"
+        )
+    if not re.fullmatch(TAP_PATTERN, name, re.ASCII):
+        hint = "a tap is a dotted name such as neck.p3 or model.16.cv2, and may have the globs *, ? and [34]"
+        raise fail("KD108", node, f"{quoted(name)} is not the name of a tap", hint)
+    if "." not in name and not set(name) & set("*?["):
+        raise fail("KD108", node, f"no tap is named {quoted(name)}", _meant(name, named))
+    return name
+
+
+def _meant(name: str, named: Mapping[str, Node] | None) -> str:
+    """What a single word may have meant: an entry of `taps:`, or a group of semantic names."""
+    candidates = closest(name, list(named or {}), n=1) or [
+        f"{group}.*" for group in closest(name, GROUPS, n=1)
+    ]
+    if candidates:
+        return f"did you mean '{candidates[0]}'?"
+    return "name it under `taps:`, or write where it is: neck.*, head.cls.p3, model.10"

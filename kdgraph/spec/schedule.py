@@ -1,0 +1,86 @@
+"""How the weight of an edge moves while a run goes on.
+
+Epochs are real numbers: 2.5 is the middle of the third epoch, and a run of `epochs` goes from 0 to `epochs`.
+A negative epoch in a spec counts from the end of the run: `until: -10` ends an edge ten epochs before the end. A run
+that is too short for it has no such moment; then the edge begins with the run, or ends with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from kdgraph.spec.schema import ConstantWeight, EdgeSpec, LevelWeight, ScheduleWeight
+
+
+def factor(edge: EdgeSpec, epoch: float, epochs: int) -> float:
+    """What the loss of `edge` is multiplied with at `epoch` of a run of `epochs`, apart from fixed weights.
+
+    The product of the schedule's weight (1 for an edge without one), the warm-up from 0 to 1, and 0 outside of
+    from <= epoch < until. A constant weight and weights by level do not move: see `weights_at`.
+    """
+    start, end = window(edge, epochs)
+    if not start <= epoch < end:
+        return 0.0
+    ramp = min(1.0, (epoch - start) / edge.warmup) if edge.warmup else 1.0
+    return ramp * (_scheduled(edge.weight, epoch, epochs) if isinstance(edge.weight, ScheduleWeight) else 1.0)
+
+
+def weights_at(edge: EdgeSpec, levels: Sequence[str], epoch: float, epochs: int) -> tuple[float, ...]:
+    """The whole weight of `edge` at `epoch`, for each of its `levels` (p3, p4, …). Raises ValueError as `by_level`."""
+    moving = factor(edge, epoch, epochs)
+    return tuple(moving * fixed for fixed in by_level(edge, levels))
+
+
+def by_level(edge: EdgeSpec, levels: Sequence[str]) -> tuple[float, ...]:
+    """The part of the weight that does not move, for each level. A level that the map leaves out has weight 0.
+
+    Raises ValueError when a list has another length than `levels`, or a map names a level that is not among them.
+    """
+    weight = edge.weight
+    if isinstance(weight, ConstantWeight):
+        return (weight.value,) * len(levels)
+    if isinstance(weight, ScheduleWeight):
+        return (1.0,) * len(levels)
+    return _by_level(weight, levels)
+
+
+def window(edge: EdgeSpec, epochs: int) -> tuple[float, float]:
+    """The epochs between which `edge` counts in a run of `epochs`; it never counts when the first is not smaller."""
+    end = float(epochs) if edge.until is None else _ending(edge.until, epochs)
+    return _beginning(edge.from_, epochs), min(end, float(epochs))
+
+
+def _scheduled(weight: ScheduleWeight, epoch: float, epochs: int) -> float:
+    first, last = weight.epochs or (0.0, float(epochs))
+    start, end = _beginning(first, epochs), _ending(last, epochs)
+    if epoch <= start:
+        return weight.from_
+    if epoch >= end:
+        return weight.to
+    share = (epoch - start) / (end - start)
+    if weight.kind == "cosine":
+        share = (1.0 - math.cos(math.pi * share)) / 2.0
+    return weight.from_ * (1.0 - share) + weight.to * share
+
+
+def _by_level(weight: LevelWeight, levels: Sequence[str]) -> tuple[float, ...]:
+    if weight.by_level is not None:
+        strange = [level for level in weight.by_level if level not in levels]
+        if strange:
+            raise ValueError(f"weight for {', '.join(strange)}, but the levels are {', '.join(levels)}")
+        return tuple(weight.by_level.get(level, 0.0) for level in levels)
+    values = weight.values or ()
+    if len(values) != len(levels):
+        raise ValueError(f"{len(values)} weights for {len(levels)} levels ({', '.join(levels)})")
+    return values
+
+
+def _beginning(epoch: float, epochs: int) -> float:
+    return epoch if epoch >= 0 else max(epochs + epoch, 0.0)
+
+
+def _ending(epoch: float, epochs: int) -> float:
+    if epoch >= 0:
+        return epoch
+    return epochs + epoch if epochs + epoch > 0 else float(epochs)

@@ -1,0 +1,157 @@
+"""What a spec says, as frozen objects that know where each of their values was written.
+
+Field descriptions here are the documentation of the language: the JSON Schema takes them over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from kdgraph.errors import Span
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Output = Literal["taps", "teacher"]
+
+VERSION = 1
+"""The version of the language this package reads."""
+
+
+class Located(BaseModel):
+    """A frozen part of a spec. Two parts are equal when they say the same, wherever they were written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    _spans: Mapping[str, Span] = PrivateAttr(default_factory=dict)
+
+    def span(self, key: str = "") -> Span | None:
+        """Where the value of `key` was written, or without a key the part itself.
+
+        None when it was not written at all: a default, or a part made in Python.
+        """
+        return self._spans.get(key)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+
+Part = TypeVar("Part", bound=Located)
+
+
+def located(part: Part, spans: Mapping[str, Span]) -> Part:
+    """`part`, remembering `spans` (key -> span of its value, and "" -> span of the part)."""
+    part._spans = dict(spans)
+    return part
+
+
+class ModelSpec(Located):
+    """A model: an Ultralytics model yaml or a checkpoint."""
+
+    model: str = Field(description="an Ultralytics model yaml (yolo11n.yaml) or a checkpoint (yolo11n.pt)")
+    trust: bool = Field(
+        False,
+        description="load the checkpoint without restrictions; it can then run any code, so know its origin",
+    )
+
+
+class TeacherSpec(ModelSpec):
+    """The model that teaches, which may have to be trained first."""
+
+    train: dict[str, Any] | None = Field(
+        None, description="Ultralytics train arguments; the teacher is first trained with them on `data`"
+    )
+
+
+class TapSpec(Located):
+    """The nodes an edge reads on either side: semantic names, module paths, or globs of both."""
+
+    student: tuple[str, ...] = Field(description="nodes of the student")
+    teacher: tuple[str, ...] = Field(description="nodes of the teacher")
+
+
+class Component(Located):
+    """A criterion, mask or adapter by name, its options validated and complete."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class ConstantWeight(Located):
+    """One weight for all levels and all of the run."""
+
+    value: NotNegative
+
+
+class LevelWeight(Located):
+    """A weight for each level: by name, or in the order of the levels. Exactly one of the two is set."""
+
+    by_level: dict[str, NotNegative] | None = None
+    values: tuple[NotNegative, ...] | None = None
+
+
+class ScheduleWeight(Located):
+    """A weight that goes from one value to another while the run goes on."""
+
+    kind: Literal["linear", "cosine"]
+    from_: NotNegative = Field(alias="from", description="the weight at the first of `epochs` and before")
+    to: NotNegative = Field(description="the weight at the second of `epochs` and after")
+    epochs: tuple[Finite, Finite] | None = Field(
+        None,
+        description="the epochs between which the weight changes, by default the whole run; "
+        "negative ones count from the end of the run",
+    )
+
+
+Weight = ConstantWeight | LevelWeight | ScheduleWeight
+
+
+class EdgeSpec(Located):
+    """One term of the loss: a criterion between taps of student and teacher."""
+
+    name: str
+    taps: TapSpec = Field(
+        description="what is compared: a name such as neck.*, a list of names, {student: …, teacher: …}, "
+        "or an entry of `taps`"
+    )
+    criterion: Component = Field(description="how it is compared")
+    mask: Component = Field(description="which cells count, and how much")
+    adapter: Component = Field(description="what brings the student's tensor to the teacher's shape")
+    weight: Weight = Field(
+        ConstantWeight(value=1.0),
+        description="a number, a list or map of numbers by level, or a schedule {cosine: {from: 1, to: 0.1}}",
+    )
+    from_: Finite = Field(
+        0.0,
+        alias="from",
+        description="the epoch the edge begins at; a negative one counts from the end of the run",
+    )
+    until: Finite | None = Field(
+        None, description="the epoch the edge ends at; a negative one counts from the end of the run"
+    )
+    warmup: NotNegative = Field(
+        0.0, description="epochs over which the weight grows from zero after the edge has begun"
+    )
+    level: tuple[str, ...] | None = Field(
+        None, description="the levels to keep of those the taps have: p3, p4, …"
+    )
+
+
+class Spec(Located):
+    """One experiment."""
+
+    kdgraph: int = Field(VERSION, description="the version of the spec language")
+    student: ModelSpec = Field(description="the model that learns")
+    teacher: TeacherSpec = Field(description="the model that teaches; it is never changed")
+    data: str | None = Field(None, description="an Ultralytics dataset yaml, or builtin:glyphs")
+    taps: dict[str, TapSpec] = Field(default_factory=dict, description="names for taps, to be used in edges")
+    edges: dict[str, EdgeSpec] = Field(description="the terms of the loss by name, or the name of a recipe")
+    train: dict[str, Any] = Field(default_factory=dict, description="Ultralytics train arguments")
+    outputs: tuple[Output, ...] = Field(
+        (), description="what one forward also returns: taps (the tapped tensors), teacher (its predictions)"
+    )
+    path: Path | None = None
+    """The file the spec was read from."""
