@@ -1,0 +1,30 @@
+"""The loss of one edge: its criterion at each level, weighted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["EdgeLoss"]
+
+
+class EdgeLoss(nn.Module):
+    """Sum over levels of weight * criterion(student, teacher, mask).
+
+    The weights are a buffer [levels], so a schedule that moves them never recompiles the graph.
+    """
+
+    weights: Tensor
+
+    def __init__(self, criteria: Sequence[nn.Module], levels: Sequence[str]) -> None:
+        super().__init__()
+        self.levels = tuple(levels)
+        self.criteria = nn.ModuleList(criteria)
+        self.register_buffer("weights", torch.ones(len(criteria)), persistent=False)
+
+    def forward(self, levels: Sequence[tuple[Tensor, Tensor, Tensor | None]]) -> tuple[Tensor, Tensor]:
+        """(unweighted, weighted) scalars of the edge."""
+        terms = torch.stack([c(*inputs) for c, inputs in zip(self.criteria, levels, strict=True)])
+        return terms.sum(), (terms * self.weights.to(terms.dtype)).sum()

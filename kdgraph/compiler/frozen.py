@@ -1,0 +1,48 @@
+"""The teacher's modules, out of reach of whatever trains: their weights are buffers that no state dict holds."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+__all__ = ["frozen"]
+
+
+def frozen(leaf: nn.Module, norm: nn.Module | None = None) -> nn.Module:
+    """A copy of `leaf` in eval mode whose weights are non-persistent buffers, sharing storage with `leaf`'s.
+
+    So they move with `.to()`, but no optimiser, EMA, checkpoint or DDP reducer sees them. With `norm`,
+    a BatchNorm2d that reads the convolution `leaf`, the copy computes both (and owns its new weights).
+    """
+    twin = copy.copy(leaf).eval()
+    twin._parameters, twin._buffers, twin._non_persistent_buffers_set = {}, {}, set()
+    twin._modules = {name: frozen(child) for name, child in leaf._modules.items() if child is not None}
+    weights = dict(leaf.named_parameters(recurse=False))
+    if norm is not None:
+        weights = _folded(leaf, norm)
+    for name in leaf._parameters:
+        twin.register_buffer(name, _detached(weights.get(name)), persistent=False)
+    for name, buffer in leaf._buffers.items():
+        twin.register_buffer(name, _detached(buffer), persistent=False)
+    return twin
+
+
+def _detached(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.detach()
+
+
+def _folded(conv: nn.Module, norm: nn.Module) -> dict[str, Tensor]:
+    """Weight and bias of a convolution that does the work of `norm` too; computed in float64."""
+    assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+    dtype = conv.weight.dtype
+    bias = None if conv.bias is None else conv.bias.detach().double()
+    mean, var, scale, shift = (
+        None if t is None else t.detach().double()
+        for t in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    )
+    with torch.no_grad():
+        fused = fuse_conv_bn_weights(conv.weight.detach().double(), bias, mean, var, norm.eps, scale, shift)
+    return {"weight": fused[0].detach().to(dtype), "bias": fused[1].detach().to(dtype)}

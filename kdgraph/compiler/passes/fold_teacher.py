@@ -1,0 +1,46 @@
+"""The frozen teacher needs no batch norms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import nn
+
+from kdgraph.compiler.passes.base import Pass, PassResult
+from kdgraph.graph.ir import DistillGraph, Op
+
+
+class FoldTeacher(Pass):
+    """Moves each of the teacher's batch norms into the convolution before it, where nothing else reads that one.
+
+    before: conv ─▶ bn ─▶ act              after: conv' ─▶ act
+
+    The student's batch norms stay: they learn.
+    """
+
+    name = "fold_teacher"
+
+    def run(self, graph: DistillGraph) -> PassResult:
+        graph = graph.copy()
+        folded = 0
+        for key, op in graph.ops("teacher").items():
+            source = graph.source(key, "arg")
+            if isinstance(op.module, nn.BatchNorm2d) and source and _foldable(graph, source):
+                _fold(graph, source, key, op.module)
+                folded += 1
+        return PassResult(graph, (f"{folded} batch norms folded into convolutions",) if folded else ())
+
+
+def _foldable(graph: DistillGraph, key: str) -> bool:
+    op = graph[key]
+    plain = isinstance(op, Op) and isinstance(op.module, nn.Conv2d) and op.folded is None
+    return plain and len(graph.users(key)) == 1
+
+
+def _fold(graph: DistillGraph, conv: str, norm: str, module: nn.BatchNorm2d) -> None:
+    op, before = graph[norm], graph[conv]
+    assert isinstance(op, Op) and isinstance(before, Op) and isinstance(before.module, nn.Conv2d)
+    params = before.module.weight.numel() + before.module.out_channels
+    graph.update(conv, folded=module, facts=replace(before.facts, params=params))
+    graph.replace_with(norm, conv)
+

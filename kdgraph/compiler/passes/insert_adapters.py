@@ -1,0 +1,75 @@
+"""What brings the student's tensors to the teacher's shapes."""
+
+from __future__ import annotations
+
+from kdgraph.compiler.passes.base import Pass, PassResult
+from kdgraph.graph.ir import Adapter, DistillGraph, Tap, Term
+from kdgraph.nn.adapters import auto_chain
+
+Shape = tuple[int, ...]
+
+
+class InsertAdapters(Pass):
+    """Puts an adapter between student tap and criterion where shapes differ, or where the edge asks for one.
+
+    before: tap neck.p3 [B,64,H,W] ─▶ term          after: tap neck.p3 ─▶ conv1x1 64→512 ─▶ term
+            tap neck.p3 [B,512,H,W] ─▶                     tap neck.p3 ─────────────────▶
+    """
+
+    name = "insert_adapters"
+    needs_valid = False
+
+    def run(self, graph: DistillGraph) -> PassResult:
+        graph, notes = graph.copy(), []
+        for key, term in graph.of(Term).items():
+            kinds = _kinds(graph, key, term)
+            for kind in kinds:
+                _insert(graph, key, term, kind)
+            if kinds:
+                ours, theirs = (tap_shape(graph, key, role) for role in ("student", "teacher"))
+                notes.append(f"{term.name}: {' and '.join(kinds)}, {_shown(ours)} → {_shown(theirs)}")
+        return PassResult(graph, tuple(notes))
+
+
+def tap_shape(graph: DistillGraph, term: str, role: str) -> Shape | None:
+    """The shape that a term's tap has before any adapter."""
+    return graph.tapped(tap_of(graph, term, role)).facts.shape
+
+
+def tap_of(graph: DistillGraph, term: str, role: str) -> str:
+    """The tap that a term reads on one side, behind its adapters."""
+    key = graph.source(term, role)
+    while key is not None and isinstance(graph[key], Adapter):
+        key = graph.source(key, "student")
+    assert key is not None
+    return key
+
+
+def _kinds(graph: DistillGraph, key: str, term: Term) -> list[str]:
+    kind = term.edge.adapter.name
+    ours, theirs = tap_shape(graph, key, "student"), tap_shape(graph, key, "teacher")
+    if kind != "auto":
+        return [] if kind == "identity" else [kind]
+    tap = graph[tap_of(graph, key, "student")]
+    if ours is None or theirs is None or not len(ours) == len(theirs) == 4:
+        return []  # check_edges says what does not fit
+    if isinstance(tap, Tap) and tap.layout != "features":
+        theirs = (*theirs[:1], ours[1], *theirs[2:])  # logits keep their channels: they have a meaning
+    return [name for name in auto_chain(ours, theirs) if name != "identity"]
+
+
+def _insert(graph: DistillGraph, key: str, term: Term, kind: str) -> None:
+    ours, theirs = tap_shape(graph, key, "student"), tap_shape(graph, key, "teacher")
+    source, teacher = graph.source(key, "student"), graph.source(key, "teacher")
+    assert source is not None and teacher is not None
+    options = term.edge.adapter.options if term.edge.adapter.name == kind else {}
+    channels = (ours[1], theirs[1]) if ours and theirs and min(len(ours), len(theirs)) > 1 else (0, 0)
+    name = f"{term.name}.{kind}"
+    adapter = Adapter(name, kind, tuple(sorted(options.items())), channels)
+    graph.add(f"adapter:{name}", adapter, student=source, teacher=teacher)
+    graph.disconnect(key, "student")
+    graph.connect(f"adapter:{name}", key, "student")
+
+
+def _shown(shape: Shape | None) -> str:
+    return "×".join(str(size) for size in shape[1:]) if shape else "no tensor"

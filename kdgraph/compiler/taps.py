@@ -1,0 +1,125 @@
+"""From a spec's tap patterns to pairs of nodes: one pair for each level of an edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kdgraph.errors import Diagnostic, Span, closest
+from kdgraph.graph.ir import Role
+from kdgraph.graph.names import Named, find, is_raw
+from kdgraph.spec.schema import EdgeSpec
+
+__all__ = ["Pair", "Unresolved", "pairs_of"]
+
+Names = Mapping[str, Named]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A student's and a teacher's tap that one term compares."""
+
+    student: Named
+    teacher: Named
+
+    @property
+    def level(self) -> str | None:
+        return self.student.level
+
+
+class Unresolved(Exception):
+    """The mistakes that keep an edge's taps from being found."""
+
+    def __init__(self, *diagnostics: Diagnostic) -> None:
+        super().__init__(*diagnostics)
+        self.diagnostics = diagnostics
+
+
+def pairs_of(edge: EdgeSpec, names: Mapping[Role, Names]) -> list[Pair]:
+    """The pairs of an edge, finest level first, after its `level:` selection.
+
+    Raises Unresolved when a pattern finds nothing (KD201) or the sides differ in levels (KD202).
+    """
+    student, faults = _side(edge, "student", names["student"])
+    teacher, more = _side(edge, "teacher", names["teacher"])
+    if faults or more:
+        raise Unresolved(*faults, *more)
+    if edge.level is not None:
+        student, teacher = (_select(edge, side) for side in (student, teacher))
+    return _match(edge, student, teacher)
+
+
+def _side(edge: EdgeSpec, role: Role, names: Names) -> tuple[list[Named], list[Diagnostic]]:
+    found: dict[str, Named] = {}
+    faults = []
+    patterns: tuple[str, ...] = getattr(edge.taps, role)
+    for pattern in patterns:
+        matches = find(pattern, names)
+        found.update({name: names[name] for name in matches})
+        if not matches:
+            faults.append(_unknown(edge, role, pattern, names))
+    return list(found.values()), faults
+
+
+def _unknown(edge: EdgeSpec, role: Role, pattern: str, names: Names) -> Diagnostic:
+    near = [name for name in closest(pattern, names) if is_raw(name) == is_raw(pattern)] or closest(pattern, names)
+    family = sorted({n for n in names if n.split(".")[0] == pattern.split(".")[0] and n.count(".") < 3})
+    hint = f"did you mean {_quoted(near)}? " if near else ""
+    if family and not is_raw(pattern):
+        hint += f"this model has {', '.join(family)}"
+    else:
+        hint += "`kdgraph nodes MODEL` lists every name"
+    return Diagnostic("KD201", f"edge '{edge.name}': unknown tap '{role}.{pattern}'", _span(edge, role), hint)
+
+
+def _select(edge: EdgeSpec, side: list[Named]) -> list[Named]:
+    wanted = edge.level or ()
+    have = {tap.level for tap in side}
+    missing = [level for level in wanted if level not in have]
+    if missing:
+        levels = ", ".join(sorted(level for level in have if level)) or "no levels"
+        raise Unresolved(
+            Diagnostic(
+                "KD202",
+                f"edge '{edge.name}': no tap at level {_quoted(missing)}",
+                edge.span("level"),
+                hint=f"its taps have {levels}",
+            )
+        )
+    return [tap for tap in side if tap.level in wanted]
+
+
+def _match(edge: EdgeSpec, student: list[Named], teacher: list[Named]) -> list[Pair]:
+    """By level where all taps have one and none twice; else in the order written."""
+    ours, theirs = [t.level for t in student], [t.level for t in teacher]
+    if _distinct(ours) and _distinct(theirs):
+        if set(ours) != set(theirs):
+            raise Unresolved(_different(edge, student, teacher))
+        by_level = {tap.level: tap for tap in teacher}
+        ordered = sorted(student, key=lambda tap: int((tap.level or "p0")[1:]))
+        return [Pair(tap, by_level[tap.level]) for tap in ordered]
+    if len(student) != len(teacher):
+        raise Unresolved(_different(edge, student, teacher))
+    return [Pair(s, t) for s, t in zip(student, teacher, strict=True)]
+
+
+def _distinct(levels: list[str | None]) -> bool:
+    return None not in levels and len(set(levels)) == len(levels)
+
+
+def _different(edge: EdgeSpec, student: list[Named], teacher: list[Named]) -> Diagnostic:
+    sides = [", ".join(f"{t.name} ({t.level})" if t.level else t.name for t in s) for s in (student, teacher)]
+    return Diagnostic(
+        "KD202",
+        f"edge '{edge.name}': the student has {sides[0]}, the teacher {sides[1]}",
+        edge.span("taps"),
+        hint="name taps of the same levels on both sides, or pick levels with `level: [p3, p4]`",
+    )
+
+
+def _span(edge: EdgeSpec, role: Role) -> Span | None:
+    return edge.taps.span(role) or edge.span("taps") or edge.span()
+
+
+def _quoted(names: list[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

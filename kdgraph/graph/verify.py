@@ -1,0 +1,67 @@
+"""The IR's invariants. A graph that breaks one is a fault of a pass, not of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch.fx as fx
+
+from kdgraph.graph.ir import Adapter, DistillGraph, Op, Tap, Term, op_key
+
+__all__ = ["InvariantError", "overwrites", "verify"]
+
+
+class InvariantError(RuntimeError):
+    """A pass left a graph that cannot be lowered; names the pass, the vertex and the fault."""
+
+
+def verify(graph: DistillGraph, after: str) -> None:
+    """Raise InvariantError when a pass (`after`) left the graph unsound."""
+    faults = [*_whole(graph), *_operations(graph), *_taps(graph), *_terms(graph)]
+    if faults:
+        raise InvariantError(f"after {after}: " + "; ".join(faults))
+
+
+def overwrites(node: fx.Node) -> bool:
+    """Whether a node writes to its first argument: `x += y`, `x.add_(y)`."""
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    if node.op == "call_method":
+        return name.endswith("_") and not name.endswith("__")
+    return node.op == "call_function" and name in ("iadd", "isub", "imul", "itruediv", "setitem")
+
+
+def _whole(graph: DistillGraph) -> Iterator[str]:
+    if not graph.is_acyclic():
+        yield "the graph has a cycle"
+    if graph.output("student") is None:
+        yield "the student's output is gone"
+
+
+def _operations(graph: DistillGraph) -> Iterator[str]:
+    for key, op in graph.of(Op).items():
+        given = {source for port, source in graph.inputs(key) if port == "arg"}
+        for source in op.node.all_input_nodes:
+            if graph.resolve(op_key(op.role, source)) not in given:
+                yield f"{key} lost its argument {source.name}"
+
+
+def _taps(graph: DistillGraph) -> Iterator[str]:
+    for key, tap in graph.of(Tap).items():
+        source = graph.source(key, "value")
+        vertex = graph[source] if source else None
+        if not isinstance(vertex, Op) or vertex.role != tap.role:
+            yield f"{key} reads no operation of the {tap.role}"
+        elif any(overwrites(user) for user in vertex.node.users):
+            yield f"{key} is overwritten in place by a later operation"
+
+
+def _terms(graph: DistillGraph) -> Iterator[str]:
+    for key in graph.of(Term):
+        ports = sorted(port for port, _ in graph.inputs(key))
+        if ports not in (["student", "teacher"], ["mask", "student", "teacher"]):
+            yield f"{key} has the inputs {ports}"
+        if graph.users(key):
+            yield f"{key} is read by {graph.users(key)}"
+    for key in graph.of(Adapter):
+        if sorted(port for port, _ in graph.inputs(key)) != ["student", "teacher"]:
+            yield f"{key} does not see a student and a teacher"
