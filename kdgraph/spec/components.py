@@ -1,7 +1,7 @@
 """The closed list of criteria, masks and adapters, with their options; no tensor is touched here.
 
-The modules themselves live in `kdgraph.nn`, under the same names. A spec is checked against this list alone, so
-`kdgraph check` and an editor need no torch.
+The modules themselves live in `kdgraph.nn`, under the same names. A spec is checked against this list alone,
+so `kdgraph check` and an editor need no torch.
 """
 
 from __future__ import annotations
@@ -190,8 +190,8 @@ MASKS = _table(
 ADAPTERS = _table(
     ComponentInfo("auto", "what the shapes need, and nothing when they agree"),
     ComponentInfo("identity", "nothing: the shapes must agree"),
-    ComponentInfo("conv1x1", "a 1×1 convolution to the teacher's width", Conv1x1),
-    ComponentInfo("mlp", "two 1×1 convolutions with a ReLU between them", source="Ultralytics 8.4"),
+    ComponentInfo("conv1x1", "a 1x1 convolution to the teacher's width", Conv1x1),
+    ComponentInfo("mlp", "two 1x1 convolutions with a ReLU between them", source="Ultralytics 8.4"),
     ComponentInfo("resize", "interpolation to the teacher's height and width", Resize),
 )
 

@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from kdgraph.errors import Diagnostic, Span, SpecError, closest, quoted
+from kdgraph.spec.nodes import Items, Map, Node, Text
 from kdgraph.spec.reading.edges import check_name, read_edges
-from kdgraph.spec.reading.faults import Faults, spans_of
+from kdgraph.spec.reading.faults import Faults, Reader, spans_of
 from kdgraph.spec.reading.models import read_student, read_teacher
 from kdgraph.spec.reading.taps import read_taps
 from kdgraph.spec.reading.values import as_map, expected, fail, is_null, plain, text
 from kdgraph.spec.schema import VERSION, Output, Spec, TapSpec, located
-from kdgraph.spec.source import Items, Map, Node, Text, read_source
+from kdgraph.spec.source import SMALLEST, read_source
 from kdgraph.spec.train_args import EPOCHS, STUDENT, read_train
 
 NULLABLE = ("data", "taps", "train", "outputs")
 OUTPUTS: tuple[Output, ...] = ("taps", "teacher")
-
-_SMALLEST = "the smallest spec has the keys student, teacher, data and edges; `kdgraph init` writes one"
 
 
 def load(path: str | os.PathLike[str]) -> Spec:
@@ -60,11 +59,11 @@ def _text_of(file: Path) -> str:
 
 def _spec(root: Node) -> Spec:
     if is_null(root):
-        raise fail("KD003", root, "the spec is empty", _SMALLEST)
-    mapping = as_map(root, "a map with the keys student, teacher, data and edges", _SMALLEST)
+        raise fail("KD003", root, "the spec is empty", SMALLEST)
+    mapping = as_map(root, "a map with the keys student, teacher, data and edges", SMALLEST)
     faults = Faults()
     named = _named(mapping.get("taps"))
-    readers = {
+    readers: dict[str, Reader] = {
         "kdgraph": _version,
         "student": partial(read_student, holder=_holder(mapping, "student")),
         "teacher": partial(read_teacher, holder=_holder(mapping, "teacher")),
@@ -138,7 +137,7 @@ def _check_teacher(mapping: Map, values: dict[str, Any]) -> None:
 
 
 def _epochs(mapping: Map) -> int:
-    """How long the run is, as far as the spec can be trusted: faults of `train:` are told where it is read."""
+    """How long the run is, as far as it can be known: faults of `train:` are told where that is read."""
     train = mapping.get("train")
     written = train.get("epochs") if isinstance(train, Map) else None
     epochs = plain(written) if isinstance(written, Text) else None

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Protocol
 
 import yaml
 
 from kdgraph.errors import Span
 
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what PyYAML counts as one
+
+
+class Mark(Protocol):
+    """What PyYAML's marks have in common, those of its C parser and of the other."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -36,12 +46,16 @@ class Places:
 
     def of(self, event: yaml.Event, end: yaml.Event | None = None) -> Span:
         """Where `event` was written, up to the end of `end` when that is given."""
-        first, last = event.start_mark, (end or event).end_mark
-        return self.between(first.line, first.column, last.line, last.column)
+        return self.between(*_position(event.start_mark), *_position((end or event).end_mark))
 
-    def at(self, mark: yaml.Mark) -> Span:
+    def nothing(self, event: yaml.Event) -> bool:
+        """Whether `event` stands for a value that was left out."""
+        return _position(event.start_mark) == _position(event.end_mark)
+
+    def at(self, mark: Mark) -> Span:
         """One character."""
-        return self.between(mark.line, mark.column, mark.line, mark.column + 1)
+        line, column = _position(mark)
+        return self.between(line, column, line, column + 1)
 
     def index(self, text: str, index: int) -> Span:
         """The character at an index of the whole text."""
@@ -56,5 +70,10 @@ class Places:
 
     def dash(self, event: yaml.Event) -> Span:
         """The dash of a list item whose value is `event`, as the place of an item that is not there."""
-        mark = event.start_mark
-        return self.between(mark.line, max(mark.column - 1, 0), mark.line, mark.column)
+        line, column = _position(event.start_mark)
+        return self.between(line, max(column - 1, 0), line, column)
+
+
+def _position(mark: Mark | None) -> tuple[int, int]:
+    """Line and column. PyYAML types marks as optional, but its parser sets them all."""
+    return (mark.line, mark.column) if mark is not None else (0, 0)

@@ -1,4 +1,4 @@
-"""Named sets of edges, for `edges: default`; each is a text in the spec language, read as a user's own would be."""
+"""Named sets of edges, for `edges: default`: texts in the spec language, read as a user's own are."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """How the weight of an edge moves while a run goes on.
 
 Epochs are real numbers: 2.5 is the middle of the third epoch, and a run of `epochs` goes from 0 to `epochs`.
-A negative epoch in a spec counts from the end of the run: `until: -10` ends an edge ten epochs before the end. A run
-that is too short for it has no such moment; then the edge begins with the run, or ends with it.
+A negative epoch in a spec counts from the end of the run: `until: -10` ends an edge ten epochs before it.
+A run too short for that has no such moment; then the edge begins with the run, or ends with it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from kdgraph.spec.schema import ConstantWeight, EdgeSpec, LevelWeight, ScheduleW
 def factor(edge: EdgeSpec, epoch: float, epochs: int) -> float:
     """What the loss of `edge` is multiplied with at `epoch` of a run of `epochs`, apart from fixed weights.
 
-    The product of the schedule's weight (1 for an edge without one), the warm-up from 0 to 1, and 0 outside of
-    from <= epoch < until. A constant weight and weights by level do not move: see `weights_at`.
+    The product of the schedule's weight (1 for an edge without one) and the warm-up from 0 to 1; it is 0
+    outside of from <= epoch < until. A constant weight and weights by level do not move: see `weights_at`.
     """
     start, end = window(edge, epochs)
     if not start <= epoch < end:
@@ -27,15 +27,15 @@ def factor(edge: EdgeSpec, epoch: float, epochs: int) -> float:
 
 
 def weights_at(edge: EdgeSpec, levels: Sequence[str], epoch: float, epochs: int) -> tuple[float, ...]:
-    """The whole weight of `edge` at `epoch`, for each of its `levels` (p3, p4, …). Raises ValueError as `by_level`."""
+    """The whole weight of `edge` at `epoch` for each of its `levels` (p3, p4, …). Raises as `by_level`."""
     moving = factor(edge, epoch, epochs)
     return tuple(moving * fixed for fixed in by_level(edge, levels))
 
 
 def by_level(edge: EdgeSpec, levels: Sequence[str]) -> tuple[float, ...]:
-    """The part of the weight that does not move, for each level. A level that the map leaves out has weight 0.
+    """The part of the weight that does not move, by level; one that the map leaves out has weight 0.
 
-    Raises ValueError when a list has another length than `levels`, or a map names a level that is not among them.
+    Raises ValueError when a list has another length than `levels`, or a map names a level not among them.
     """
     weight = edge.weight
     if isinstance(weight, ConstantWeight):
@@ -46,7 +46,7 @@ def by_level(edge: EdgeSpec, levels: Sequence[str]) -> tuple[float, ...]:
 
 
 def window(edge: EdgeSpec, epochs: int) -> tuple[float, float]:
-    """The epochs between which `edge` counts in a run of `epochs`; it never counts when the first is not smaller."""
+    """The epochs between which `edge` counts in a run of `epochs`; none when the first is not the smaller."""
     end = float(epochs) if edge.until is None else _ending(edge.until, epochs)
     return _beginning(edge.from_, epochs), min(end, float(epochs))
 

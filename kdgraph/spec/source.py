@@ -1,81 +1,30 @@
 """YAML text -> nodes that know where they were written.
 
-YAML's own loaders keep the last of two equal keys, read `on` as true and `3e-4` as text, and lose all places. Here
-the parser's events become nodes whose scalars stay text until the schema says what they are. Of YAML only what a
-spec needs is taken: no anchors, aliases, tags, merge keys or second documents.
+YAML's own loaders keep the last of two equal keys, read `on` as true and `3e-4` as text, and lose all places.
+Here the parser's events become nodes whose scalars stay text until the schema says what they are. Of YAML
+only what a spec needs is taken: no anchors, aliases, tags, merge keys or second documents.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import yaml
 
 from kdgraph.errors import Diagnostic, Span, SpecError, quoted
+from kdgraph.spec.nodes import Broken, Entry, Items, Map, Node, Text
 from kdgraph.spec.places import Places
 from kdgraph.spec.syntax import explain
 
 MAX_CHARACTERS = 200_000
 MAX_DEPTH = 20
 
-_SMALLEST = "the smallest spec has the keys student, teacher, data and edges; `kdgraph init` writes one"
+SMALLEST = "the smallest spec has the keys student, teacher, data and edges; `kdgraph init` writes one"
 _NO_ALIAS = "specs have no anchors and aliases: write the value where it is used"
 _NO_TAG = "delete the tag: the schema knows the types"
-
-
-@dataclass(frozen=True)
-class Text:
-    """A scalar as it was written. `plain` ones, without quotes, may stand for a number, a truth value or null."""
-
-    value: str
-    plain: bool
-    span: Span
-    path: str = ""
-
-
-@dataclass(frozen=True)
-class Items:
-    """A list."""
-
-    span: Span
-    path: str = ""
-    items: list[Node] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A key of a map with its value."""
-
-    key: Text
-    value: Node
-
-
-@dataclass(frozen=True)
-class Map:
-    """A map, in the order it was written in; keys are taken as text, also `on` and `1`."""
-
-    span: Span
-    path: str = ""
-    entries: dict[str, Entry] = field(default_factory=dict)
-
-    def get(self, key: str) -> Node | None:
-        entry = self.entries.get(key)
-        return None if entry is None else entry.value
-
-
-@dataclass(frozen=True)
-class Broken:
-    """Something that could not be read, and why."""
-
-    span: Span
-    diagnostic: Diagnostic
-    path: str = ""
-
-
-Node = Text | Items | Map | Broken
-"""`path` of a node is its place in the spec for messages: `edges.neck.weight`."""
+_SPACES = frozenset("\t\n\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}")
 
 
 @dataclass(frozen=True)
@@ -87,7 +36,7 @@ class Source:
 
 
 def read_source(text: str, file: str) -> Source:
-    """The nodes of a YAML text. Raises SpecError when it is empty, is not YAML, or is absurdly large or deep."""
+    """The nodes of a YAML text. Raises SpecError when it is empty, not YAML, or absurdly large or deep."""
     text = text.removeprefix("\ufeff")
     places = Places.of_text(file, text)
     if len(text) > MAX_CHARACTERS:
@@ -115,7 +64,7 @@ class _Builder:
     def _document(self) -> Node:
         next(self.events)  # the start of the stream
         if isinstance(next(self.events), yaml.StreamEndEvent):
-            raise SpecError(Diagnostic("KD003", "the spec is empty", self.places.start(), _SMALLEST))
+            raise SpecError(Diagnostic("KD003", "the spec is empty", self.places.start(), SMALLEST))
         root = self._node(next(self.events), "", 0, self.places.start())
         for event in self.events:
             if isinstance(event, yaml.DocumentStartEvent):
@@ -125,37 +74,39 @@ class _Builder:
         return root
 
     def _node(self, event: yaml.Event, path: str, depth: int, holder: Span) -> Node:
-        """The node that begins with `event`; `holder` is the place of its key, for values that are not there."""
+        """The node that begins with `event`; `holder` is the place of its key, for when it is empty."""
         span = self.places.of(event)
         if depth > MAX_DEPTH:
             hint = "no part of a spec is that deep: look for a bracket that was not meant"
             deep = Diagnostic("KD007", f"this is nested more than {MAX_DEPTH} levels deep", span, hint)
             raise SpecError(*self.faults, deep)
         if isinstance(event, yaml.AliasEvent):
-            fault = self._fault("KD006", f"this is an alias of {quoted(event.anchor)}", span, _NO_ALIAS)
-            return Broken(span, fault, path)
-        self._refuse_properties(event, span)
+            alias = f"this is an alias of {quoted(event.anchor or '')}"
+            return Broken(span, self._fault("KD006", alias, span, _NO_ALIAS), path)
+        if isinstance(event, yaml.CollectionStartEvent | yaml.ScalarEvent):
+            self._refuse_properties(event, span)
         if isinstance(event, yaml.SequenceStartEvent):
             return self._items(event, path, depth)
         if isinstance(event, yaml.MappingStartEvent):
             return self._map(event, path, depth)
-        return self._text(event, path, holder)
+        if isinstance(event, yaml.ScalarEvent):
+            return self._text(event, path, holder)
+        raise TypeError(f"no node begins with {event}")  # PyYAML's grammar rules it out
 
-    def _refuse_properties(self, event: yaml.Event, span: Span) -> None:
+    def _refuse_properties(self, event: yaml.CollectionStartEvent | yaml.ScalarEvent, span: Span) -> None:
         if event.anchor is not None:
             name = "&" + event.anchor
-            self._fault(
-                "KD006", f"this is an anchor, {quoted(name)}", self.places.word(span, name), _NO_ALIAS
-            )
+            place = self.places.word(span, name)
+            self._fault("KD006", f"this is an anchor, {quoted(name)}", place, _NO_ALIAS)
         if event.tag is not None:
             name = event.tag.replace("tag:yaml.org,2002:", "!!")
             self._fault("KD006", f"this is a YAML tag, {quoted(name)}", self.places.word(span, name), _NO_TAG)
 
-    def _text(self, event: yaml.Event, path: str, holder: Span) -> Text:
-        span = self.places.of(event) if event.end_mark.index > event.start_mark.index else holder
-        odd = [char for char in event.value if not (char.isprintable() or char in "\t\n\u3000\xa0")]
+    def _text(self, event: yaml.ScalarEvent, path: str, holder: Span) -> Text:
+        span = holder if self.places.nothing(event) else self.places.of(event)
+        odd = [char for char in event.value if not (char.isprintable() or char in _SPACES)]
         if odd:
-            hint = f"{path or 'the spec'} holds {ascii(odd[0])[1:-1]}: retype the value"
+            hint = f"it holds {ascii(odd[0])[1:-1]}, which an editor may not show: retype the value"
             self._fault("KD004", "this has a character that cannot be printed", span, hint)
         return Text(event.value, event.style is None, span, path)
 

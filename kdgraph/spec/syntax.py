@@ -1,4 +1,4 @@
-"""What PyYAML says of broken syntax, in words that help: which character it is, and what to write in its place."""
+"""What PyYAML says of broken syntax, in words that help: what it is, and what to write in its place."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _escape(text: str, places: Places) -> Diagnostic:
 
 
 def _colon(span: Span) -> Diagnostic:
-    """A colon where no key can end: the second of its line, or the first one after a line that has not ended."""
+    """A colon where no key can end: the second of its line, or the first below a value that has not ended."""
     if re.match(r"[\s-]*[^\s:#][^:#]*$", span.text[: span.column - 1]):
         message = "this key stands inside the value that the lines above began"
         hint = "indent it like the keys beside it, and see that each line above is `key: value`"

@@ -1,7 +1,7 @@
 """`train:` blocks, checked against the arguments that the installed Ultralytics has.
 
-Ultralytics describes its arguments in `cfg/default.yaml`, one a line, with types in the comments. That file is read
-as text: importing Ultralytics would take seconds and bring torch with it.
+Ultralytics describes its arguments in `cfg/default.yaml`, one a line, with types in the comments. That file
+is read as text: importing Ultralytics would take seconds and bring torch with it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from kdgraph.errors import quoted
+from kdgraph.spec.nodes import Node, Text
 from kdgraph.spec.reading.faults import Faults, suggestion
 from kdgraph.spec.reading.values import as_map, expected, fail, is_null, plain
-from kdgraph.spec.source import Node, Text
 
 EPOCHS = 100
 """How many epochs Ultralytics trains for when nothing is said."""
@@ -133,7 +133,7 @@ def _value(argument: Argument | None, node: Node) -> Any:
 
 
 def _converted(argument: Argument, node: Node) -> Any:
-    """The node as one of the types of its argument: 1 is a number too, and 2024 a text where only texts go."""
+    """The node as one of its argument's types: 1 is a number too, and 2024 a text where only texts go."""
     if is_null(node) and argument.optional:
         return None
     value = plain(node)

@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from kdgraph.errors import quoted
 from kdgraph.spec.components import COMPONENTS, ComponentInfo, Kind
+from kdgraph.spec.nodes import Items, Map, Node, Text
 from kdgraph.spec.reading.faults import Faults, spans_of, suggestion
 from kdgraph.spec.reading.values import as_map, described, expected, fail, is_null, plain, text
 from kdgraph.spec.schema import Component, located
-from kdgraph.spec.source import Items, Map, Node, Text
 
 _PLURAL: dict[Kind, str] = {"criterion": "criteria", "mask": "masks", "adapter": "adapters"}
 _BOUNDS = frozenset({"greater_than", "greater_than_equal", "literal_error", "finite_number"})

@@ -8,16 +8,17 @@ from functools import partial
 from typing import Any
 
 from kdgraph.errors import Span, quoted
-from kdgraph.spec.components import ADAPTERS, CRITERIA, MASKS
+from kdgraph.spec.components import ADAPTERS, CRITERIA, MASKS, ComponentInfo
+from kdgraph.spec.nodes import Entry, Map, Node, Text
 from kdgraph.spec.reading.components import read_component
-from kdgraph.spec.reading.faults import Faults, spans_of, suggestion
+from kdgraph.spec.reading.faults import Faults, Reader, spans_of, suggestion
 from kdgraph.spec.reading.taps import read_taps
 from kdgraph.spec.reading.values import as_map, fail, number
 from kdgraph.spec.reading.weights import read_levels, read_weight
 from kdgraph.spec.recipes import RECIPES
 from kdgraph.spec.schedule import window
 from kdgraph.spec.schema import Component, EdgeSpec, LevelWeight, located
-from kdgraph.spec.source import Entry, Map, Node, Text, read_source
+from kdgraph.spec.source import read_source
 
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
 NULLABLE = ("until", "level")
@@ -73,7 +74,7 @@ def _read_edge(entry: Entry, named: Mapping[str, Node], epochs: int) -> EdgeSpec
 
 
 def _fields(node: Map, named: Mapping[str, Node], faults: Faults, holder: Span) -> dict[str, Any]:
-    readers = {
+    readers: dict[str, Reader] = {
         "taps": lambda taps: read_taps(taps, named),
         "criterion": partial(read_component, "criterion"),
         "mask": partial(read_component, "mask"),
@@ -87,15 +88,13 @@ def _fields(node: Map, named: Mapping[str, Node], faults: Faults, holder: Span) 
     values = faults.fields(node, "an edge", readers, ["taps", "criterion"], NULLABLE, holder)
     if "criterion" in values:
         info = CRITERIA[values["criterion"].name]
-        values.setdefault("mask", _default(MASKS[info.default_mask].validate({}), info.default_mask))
-        values.setdefault(
-            "adapter", _default(ADAPTERS[info.default_adapter].validate({}), info.default_adapter)
-        )
+        values.setdefault("mask", _default(MASKS[info.default_mask]))
+        values.setdefault("adapter", _default(ADAPTERS[info.default_adapter]))
     return values
 
 
-def _default(options: dict[str, Any], name: str) -> Component:
-    return Component(name=name, options=options)
+def _default(info: ComponentInfo) -> Component:
+    return Component(name=info.name, options=info.validate({}))
 
 
 def _check_parts(node: Map, values: Mapping[str, Any], faults: Faults) -> None:

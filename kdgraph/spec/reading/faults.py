@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from kdgraph.errors import Diagnostic, Span, SpecError, closest, quoted
+from kdgraph.spec.nodes import Map, Node
 from kdgraph.spec.reading.values import fail, is_null
-from kdgraph.spec.source import Map, Node
 
 Reader = Callable[[Node], Any]
 
@@ -43,8 +43,8 @@ class Faults:
     ) -> dict[str, Any]:
         """The values of a map that could be read, by key. `what` names the part in messages: "an edge".
 
-        Unknown keys, missing `required` ones and null values of keys that are not `nullable` are faults; a null of
-        a nullable key is as good as leaving the key out. Missing keys are shown at `holder`.
+        Unknown keys, missing `required` ones and null values of keys that are not `nullable` are faults; a
+        null of a nullable key is as good as leaving the key out. Missing keys are shown at `holder`.
         """
         self._unknown(node, what, readers)
         self._missing(node, what, required, holder or node.span)

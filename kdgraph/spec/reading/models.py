@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from kdgraph.errors import Span
+from kdgraph.spec.nodes import Node, Text
 from kdgraph.spec.reading.faults import Faults, spans_of
 from kdgraph.spec.reading.values import as_map, text, truth
 from kdgraph.spec.schema import ModelSpec, TeacherSpec, located
-from kdgraph.spec.source import Node, Text
 from kdgraph.spec.train_args import TEACHER, read_train
 
 _EXAMPLE = "write a checkpoint such as yolo11n.pt, or a model yaml such as yolo11n.yaml"

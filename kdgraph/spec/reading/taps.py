@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 
 from kdgraph.errors import Span, closest, quoted
+from kdgraph.spec.nodes import Items, Map, Node, Text
 from kdgraph.spec.reading.faults import Faults
 from kdgraph.spec.reading.values import expected, fail, text
 from kdgraph.spec.schema import TapSpec, located
-from kdgraph.spec.source import Items, Map, Node, Text
 
 GROUPS = ("backbone", "neck", "head")
 """The first words of semantic names."""

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from kdgraph.errors import Diagnostic, SpecError, quoted
-from kdgraph.spec.source import Broken, Items, Map, Node, Text
+from kdgraph.spec.nodes import Broken, Items, Map, Node, Text
 
 Scalar = None | bool | int | float | str
 
@@ -24,7 +24,7 @@ def fail(code: str, node: Node, message: str, hint: str | None = None) -> SpecEr
 
 
 def scalar(text: Text) -> Scalar:
-    """What a scalar stands for: YAML 1.2's numbers (`3e-4` is one), YAML 1.1's truth values, as Ultralytics reads."""
+    """What a scalar stands for: numbers as in YAML 1.2 (`3e-4` is one), true and false as in 1.1 (`on`)."""
     value = text.value
     if not text.plain:
         return value

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from kdgraph.errors import quoted
-from kdgraph.spec.reading.faults import Faults, spans_of, suggestion
+from kdgraph.spec.nodes import Items, Map, Node, Text
+from kdgraph.spec.reading.faults import Faults, Reader, spans_of, suggestion
 from kdgraph.spec.reading.values import as_map, expected, fail, number, text
 from kdgraph.spec.schema import ConstantWeight, LevelWeight, ScheduleWeight, Weight, located
-from kdgraph.spec.source import Items, Map, Node, Text
 
 LEVEL_PATTERN = r"p[1-9]"
 SCHEDULES = ("linear", "cosine")
@@ -103,19 +103,21 @@ def _in_order(node: Items) -> LevelWeight:
 
 def _schedule(node: Map) -> ScheduleWeight:
     faults = Faults()
-    values = faults.fields(
-        node, "a weight", dict.fromkeys(SCHEDULES, lambda body: as_map(body, "a map", _SCHEDULE))
-    )
+    values = faults.fields(node, "a weight", dict.fromkeys(SCHEDULES, _body))
     faults.check()
     if len(values) > 1:
         raise fail("KD111", node, "a weight follows one schedule, not two", "keep either linear or cosine")
     [(kind, body)] = values.items()
-    readers = {"from": _not_negative, "to": _not_negative, "epochs": _epochs}
+    readers: dict[str, Reader] = {"from": _not_negative, "to": _not_negative, "epochs": _epochs}
     holder = node.entries[kind].key.span
     ends = faults.fields(body, f"a {kind} schedule", readers, ["from", "to"], ["epochs"], holder)
     faults.check()
     _refuse_idle(body, ends["from"], ends["to"])
     return located(ScheduleWeight(kind=kind, **ends), spans_of(body, node.span))
+
+
+def _body(node: Node) -> Map:
+    return as_map(node, "a map with from and to", _SCHEDULE)
 
 
 def _epochs(node: Node) -> tuple[float, float]:
