@@ -6,6 +6,9 @@ from pathlib import Path
 
 from kdgraph.errors import Diagnostic, ModelError, Span
 
+RELEASES = "https://github.com/ultralytics/assets/releases"
+"""Where Ultralytics' weights and datasets come from."""
+
 _REACH_SECONDS = 10.0
 
 
@@ -22,7 +25,7 @@ def download(name: str, *, way_out: str | None, span: Span | None) -> Path:
     stored = Path(SETTINGS["weights_dir"]) / name
     if stored.is_file():
         return stored
-    reason = _unreachable("https://github.com/ultralytics/assets/releases")
+    reason = unreachable(RELEASES)
     try:
         if reason is None:
             return Path(attempt_download_asset(name, retry=0))
@@ -33,8 +36,8 @@ def download(name: str, *, way_out: str | None, span: Span | None) -> Path:
     raise ModelError(Diagnostic("KD303", message, span, hint))
 
 
-def _unreachable(url: str) -> str | None:
-    """Why `url` cannot be reached, None when it can."""
+def unreachable(url: str) -> str | None:
+    """Why `url` cannot be reached, None when it can; waits 10 s at most for an answer."""
     import requests
 
     try:

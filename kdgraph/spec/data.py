@@ -32,7 +32,7 @@ class DataInfo:
 
 
 def data_info(data: str, base: Path | None = None, *, span: Span | None = None) -> DataInfo:
-    """Read what a dataset's yaml says; `base` is the folder of the spec, `span` where the spec names the data.
+    """Read what a dataset's yaml says; `base` is the spec's folder, `span` where the spec names the data.
 
     `data` is a yaml file (from the working directory, else from `base`), the name of one that Ultralytics
     ships (`coco8.yaml` or `coco8`), or a `builtin:` name.
@@ -46,12 +46,10 @@ def data_info(data: str, base: Path | None = None, *, span: Span | None = None) 
     content = read_dataset(path, span=span)
     names, faults = _class_names(content)
     faults += _faults_of_splits(content)
-    channels = content.get("channels", 3)
-    if not isinstance(channels, int) or isinstance(channels, bool) or channels < 1:
-        faults.append((f"'channels' is {channels!r}", "write the number of image channels, e.g. 3"))
+    faults += _faults_of_options(content)
     if faults:
         raise DataError(*(Diagnostic("KD402", f"{path}: {fault}", span, hint) for fault, hint in faults))
-    return DataInfo(path.stem, len(names), names, channels, path)
+    return DataInfo(path.stem, len(names), names, content.get("channels", 3), path)
 
 
 def find_dataset(data: str, base: Path | None = None, *, span: Span | None = None) -> Path:
@@ -127,7 +125,7 @@ def _missing(data: str, places: list[Path], known: list[str], span: Span | None)
 def _class_names(content: dict[str, Any]) -> tuple[dict[int, str], list[tuple[str, str]]]:
     """Class index -> name, and what is wrong with 'names' and 'nc', each with its way out."""
     names, count = content.get("names"), content.get("nc")
-    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+    if count is not None and not _is_count(count):
         return {}, [
             (f"'nc' is {count!r}", "write the number of classes, or leave 'nc' out: 'names' tells it")
         ]
@@ -147,6 +145,22 @@ def _class_names(content: dict[str, Any]) -> tuple[dict[int, str], list[tuple[st
             (f"'nc' is {count}, but 'names' has {len(names)} classes", "leave 'nc' out: 'names' tells it")
         ]
     return {int(index): str(name) for index, name in names.items()}, []
+
+
+def _faults_of_options(content: dict[str, Any]) -> list[tuple[str, str]]:
+    faults = []
+    channels, root, shape = content.get("channels", 3), content.get("path"), content.get("kpt_shape")
+    if not _is_count(channels):
+        faults.append((f"'channels' is {channels!r}", "write the number of image channels, e.g. 3"))
+    if root is not None and not isinstance(root, str):
+        faults.append((f"'path' is {root!r}", "write the folder of the dataset, or leave it out"))
+    if shape is not None and not (isinstance(shape, list) and len(shape) == 2 and all(map(_is_count, shape))):
+        faults.append((f"'kpt_shape' is {shape!r}", "write keypoints and numbers for each, e.g. [17, 3]"))
+    return faults
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _faults_of_splits(content: dict[str, Any]) -> list[tuple[str, str]]:
