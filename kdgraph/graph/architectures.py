@@ -98,6 +98,9 @@ def _parse(file: Path, span: Span | None) -> dict[str, Any]:
         raise ModelError(
             Diagnostic("KD307", f"{file} is not valid YAML: {reason}", span, "correct that line")
         ) from error
+    except OSError as error:
+        message = f"{file} cannot be read: {error.strerror}"
+        raise ModelError(Diagnostic("KD301", message, span, "change its permissions, or copy it")) from error
     if not (isinstance(model, dict) and all(_is_layers(model.get(part)) for part in ("backbone", "head"))):
         raise ModelError(
             Diagnostic(

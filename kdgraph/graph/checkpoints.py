@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickletools
 import zipfile
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +49,11 @@ def _unreadable(path: Path, fault: str, hint: str, span: Span | None) -> ModelEr
 
 def _fault_of_file(path: Path) -> tuple[str, str] | None:
     """What is wrong with the form of the file, and the way out; None for a zip or a pickle."""
-    with path.open("rb") as stream:
-        head = stream.read(2)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(2)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}", "change its permissions, or copy it"
     if not head:
         return "is empty (0 bytes)", _AGAIN
     if head != b"PK":
@@ -108,10 +113,13 @@ def _foreign_names(path: Path) -> list[str]:
 
 
 def _imports(path: Path) -> set[str]:
-    """The names that a plain pickle would import, read from its opcodes without running them."""
+    """The names that a file of pickles, one after the other, would import; read from opcodes, nothing is run."""
     names, strings = set(), [""]
-    with path.open("rb") as stream:
-        for opcode, argument, _ in pickletools.genops(stream):
+    with (
+        path.open("rb") as stream,
+        contextlib.suppress(ValueError),
+    ):  # ends at the tensors, or where it is damaged
+        for opcode, argument, _ in chain.from_iterable(map(pickletools.genops, repeat(stream))):
             if opcode.name == "GLOBAL":
                 names.add(str(argument).replace(" ", "."))
             elif opcode.name == "STACK_GLOBAL":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from kdgraph.errors import Diagnostic, ModelError, Span
 
@@ -43,5 +44,5 @@ def unreachable(url: str) -> str | None:
     try:
         requests.head(url, timeout=_REACH_SECONDS)
     except requests.RequestException as error:
-        return type(error).__name__
+        return f"{urlsplit(url).hostname} does not answer: {type(error).__name__}"
     return None

@@ -16,7 +16,7 @@ from kdgraph.graph.quiet import quiet
 from kdgraph.spec.data import DataInfo, data_info
 from kdgraph.spec.schema import ModelSpec, Spec
 
-__all__ = ["Pair", "build_pair"]
+__all__ = ["Pair", "build_pair", "build_student", "build_teacher"]
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,28 @@ def build_pair(
     its own. With `weights=False` both are bare architectures on the meta device. The student's `args`
     become a namespace, as its detection loss reads them. Raises ModelError and DataError.
     """
-    info = None if spec.data is None else data_info(spec.data, spec.path and spec.path.parent)
+    info = _info(spec)
     if student is None:
-        student = _build(spec.student, info, own_classes=False, weights=weights)
+        student = build_student(spec, weights=weights)
     if teacher is None:
-        teacher = _build(spec.teacher, info, own_classes=spec.teacher.train is None, weights=weights)
+        teacher = build_teacher(spec, weights=weights)
     if isinstance(getattr(student, "args", None), dict):
         student.args = IterableSimpleNamespace(**student.args)  # type: ignore[assignment,arg-type]
     return Pair(student, teacher, info.channels if info else 3)
+
+
+def build_student(spec: Spec, *, weights: bool = True) -> nn.Module:
+    """The student of a spec with the classes of its data. Raises ModelError and DataError."""
+    return _build(spec.student, _info(spec), own_classes=False, weights=weights)
+
+
+def build_teacher(spec: Spec, *, weights: bool = True) -> nn.Module:
+    """The teacher of a spec: with its own classes, or before its training with those of the data."""
+    return _build(spec.teacher, _info(spec), own_classes=spec.teacher.train is None, weights=weights)
+
+
+def _info(spec: Spec) -> DataInfo | None:
+    return None if spec.data is None else data_info(spec.data, spec.path and spec.path.parent)
 
 
 def _build(ref: ModelSpec, info: DataInfo | None, *, own_classes: bool, weights: bool) -> nn.Module:

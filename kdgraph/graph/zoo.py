@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 _FAMILY = re.compile(r"^yolo(e-)?v?\d+")  # the scale letter follows it: yolov8-p2 -> yolov8n-p2
+_CHECKPOINT = re.compile(r"(yolo(v|e-)?\d|yoloe-v|rtdetr-).*\.pt$")
+_NO_DETECTOR = re.compile(r"cls|sem|depth|world|yoloe|rtdetr")
 _SCALE = re.compile(r"^  ([a-z]): \[", re.MULTILINE)
 _CLASSES = {"-oiv7": 601, "-obb": 15}  # released checkpoints whose class count is not their yaml's
 
@@ -26,16 +28,17 @@ def architectures() -> dict[str, Path]:
 
 
 def downloads() -> frozenset[str]:
-    """Names of the checkpoints that Ultralytics offers for download, with their `.pt`."""
+    """Names of the YOLO and RT-DETR checkpoints that Ultralytics offers for download, with their `.pt`."""
     from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
-    return frozenset(name for name in GITHUB_ASSETS_NAMES if name.endswith(".pt"))
+    return frozenset(name for name in GITHUB_ASSETS_NAMES if _CHECKPOINT.match(name))
 
 
 def known_names() -> list[str]:
-    """All names that a spec may use without having the file: `yolo11n`, `yolo11n.yaml`, `yolo11n.pt`, ..."""
+    """Names of detectors that a spec may use without having the file: `yolo11n`, `yolo11n.yaml`, `yolo11n.pt`."""
     stems = architectures()
-    return sorted({*stems, *(f"{stem}.yaml" for stem in stems), *downloads()})
+    names = {*stems, *(f"{stem}.yaml" for stem in stems), *downloads()}
+    return sorted(name for name in names if not _NO_DETECTOR.search(name))
 
 
 def architecture_of(weights: str) -> tuple[str, int | None] | None:

@@ -1,0 +1,126 @@
+"""The command line. Each command is one call of the API; what is wrong with the input ends with exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdgraph.errors import KdgraphError
+
+app = typer.Typer(
+    help="Distil a large YOLO detector into a small one, as a graph that is checked before it runs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+SpecFile = Annotated[Path, typer.Argument(help="A spec, as `kdgraph init` writes it.", show_default=False)]
+ImageSize = Annotated[int, typer.Option(help="Side of the images in pixels.")]
+
+
+@app.command()
+def run(
+    spec: Annotated[Path | None, typer.Argument(help="A spec.", show_default=False)] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the run in this folder.", show_default=False)
+    ] = None,
+) -> None:
+    """Train the student of a spec, and its teacher first if the spec says so."""
+    from kdgraph.cli.training import run_command
+
+    if (spec is None) == (resume is None):
+        raise typer.BadParameter("give a spec, or --resume with the folder of a run")
+    run_command(spec, resume)
+
+
+@app.command()
+def check(spec: SpecFile) -> None:
+    """Find every mistake in a spec, without weights and without images."""
+    from kdgraph.cli.inspection import check_command
+
+    check_command(spec)
+
+
+@app.command()
+def explain(
+    spec: SpecFile,
+    code: Annotated[bool, typer.Option("--code", help="Print the compiled forward instead.")] = False,
+) -> None:
+    """Show what each pass of the compiler does with a spec."""
+    from kdgraph.cli.inspection import explain_command
+
+    explain_command(spec, code)
+
+
+@app.command()
+def nodes(
+    model: Annotated[str, typer.Argument(help="A model yaml or checkpoint.", show_default=False)],
+    match: Annotated[
+        str | None, typer.Option(help="Only names that this pattern finds, as in a spec.", show_default=False)
+    ] = None,
+    imgsz: ImageSize = 640,
+) -> None:
+    """List what can be tapped in a model: names, shapes, strides and parameters."""
+    from kdgraph.cli.inspection import nodes_command
+
+    nodes_command(model, match, imgsz)
+
+
+@app.command()
+def init(
+    student: Annotated[str, typer.Option(help="The model that is to learn.")] = "yolo11n.pt",
+    teacher: Annotated[str, typer.Option(help="The model that teaches it.")] = "yolo11m.pt",
+    data: Annotated[str, typer.Option(help="An Ultralytics dataset yaml.")] = "builtin:glyphs",
+) -> None:
+    """Print a spec to start from, fitted to the models and the data."""
+    from kdgraph.cli.initial import init_command
+
+    init_command(student, teacher, data)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of specs, for editors."""
+    import json
+
+    from kdgraph.spec.json_schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def doctor() -> None:
+    """Report versions and devices, and what does not fit together."""
+    from kdgraph.cli.inspection import doctor_command
+
+    doctor_command()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from kdgraph import __version__
+
+        typer.echo(f"kdgraph {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The `kdgraph` command."""
+    try:
+        app()
+    except KdgraphError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,91 @@
+"""What kdgraph keeps in a run's folder beside Ultralytics' files: the spec, and the state a resume needs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kdgraph.errors import Diagnostic, RunError
+from kdgraph.spec.parse import parse
+from kdgraph.spec.schema import Spec
+
+__all__ = ["RunFolder"]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """`spec.yaml` (the text as it was), `kdgraph.json` (where it came from, the teacher) and
+    `weights/adapters.pt` (adapters as of `last.pt`).
+
+    The student's checkpoints stay plain; the adapters live beside them, since only a resume needs them.
+    """
+
+    path: Path
+
+    @property
+    def last(self) -> Path:
+        return self.path / "weights" / "last.pt"
+
+    @property
+    def adapters(self) -> Path:
+        return self.path / "weights" / "adapters.pt"
+
+    def write(self, text: str, source: Path | None, teacher: str, data: str) -> None:
+        """Note the experiment when its run begins."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / "spec.yaml").write_text(text, encoding="utf-8")
+        facts = {"source": str(source) if source else None, "teacher": teacher, "data": data}
+        (self.path / "kdgraph.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+    def facts(self) -> dict[str, Any]:
+        """What `write` noted. Raises RunError (KD502) when this is no folder of a kdgraph run."""
+        file = self.path / "kdgraph.json"
+        if not file.is_file():
+            raise _no_resume(
+                f"{self.path} is not the folder of a kdgraph run",
+                "give the folder that `kdgraph run` printed, with spec.yaml and weights/ in it",
+            )
+        facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return facts
+
+    def spec(self) -> Spec:
+        """The spec of the run; relative paths in it still start from where it was first read."""
+        source = self.facts()["source"]
+        spec = parse((self.path / "spec.yaml").read_text(encoding="utf-8"), source or "spec.yaml")
+        return spec.model_copy(update={"path": Path(source) if source else None})
+
+    def save_adapters(self, state: dict[str, Any], epoch: int) -> None:
+        """Keep the adapters of this epoch and of the one before, in one atomic write.
+
+        Called before Ultralytics writes last.pt: wherever a run is killed, last.pt finds its adapters here.
+        """
+        states = {number: kept for number, kept in self._read_adapters().items() if number == epoch - 1}
+        fresh = self.adapters.with_suffix(".tmp")
+        fresh.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({**states, epoch: state}, fresh)
+        fresh.replace(self.adapters)
+
+    def load_adapters(self, epoch: int) -> dict[str, Any]:
+        """The adapters of the end of `epoch` (from 0). Raises RunError (KD502) when they are not there."""
+        states = self._read_adapters()
+        if epoch not in states:
+            have = f"has those of epoch {max(states) + 1}" if states else "is missing"
+            raise _no_resume(
+                f"last.pt is of epoch {epoch + 1}, and {self.adapters} {have}",
+                "restore both files from the same moment of the run, or start a new run",
+            )
+        return states[epoch]
+
+    def _read_adapters(self) -> dict[int, dict[str, Any]]:
+        if not self.adapters.is_file():
+            return {}
+        states: dict[int, dict[str, Any]] = torch.load(self.adapters, map_location="cpu", weights_only=True)
+        return states
+
+
+def _no_resume(what: str, mend: str) -> RunError:
+    return RunError(Diagnostic("KD502", what, hint=mend))

@@ -1,0 +1,118 @@
+"""`kdgraph run`: from a spec to a distilled student."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ultralytics.nn import tasks
+from ultralytics.utils.files import increment_path
+
+from kdgraph.compiler.api import plan
+from kdgraph.errors import DataError, Diagnostic, RunError
+from kdgraph.spec.schema import Spec
+from kdgraph.train.data import check_dataset
+from kdgraph.train.folder import RunFolder
+from kdgraph.train.teacher import ensure_teacher
+from kdgraph.train.trainer import DistillTrainer
+
+__all__ = ["RunResult", "check", "resume", "run"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Where a run left its files, and the best student's validation metrics (as in results.csv)."""
+
+    folder: Path
+    teacher: str
+    data: str
+    metrics: dict[str, float]
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint to ship: best by validation, last where validation was off."""
+        best = self.folder / "weights" / "best.pt"
+        return best if best.is_file() else best.with_name("last.pt")
+
+
+def check(spec: Spec) -> None:
+    """Everything that can be found wrong with a spec without weights and without loading images.
+
+    Raises the KdgraphError that `run` would, with all mistakes in the edges at once.
+    """
+    plan(spec, weights=False)
+
+
+def run(spec: Spec) -> RunResult:
+    """Check, train the teacher if the spec says so, then train the student.
+
+    Nothing is written before the spec, both models and the dataset have been found sound.
+    """
+    if spec.data is None:
+        raise DataError(Diagnostic("KD401", "the spec names no data to train on", spec.span(), "add `data: my-data.yaml`"))
+    check(spec)
+    data = check_dataset(spec.data, spec.path and spec.path.parent, span=spec.span("data"))
+    with _restricted_loading(spec.student.trust or spec.teacher.trust):
+        teacher = ensure_teacher(spec, data)
+        folder = RunFolder(_new_folder(spec))
+        folder.write(_text(spec), spec.path, teacher, data)
+        overrides = {**spec.train, "model": spec.student.model, "data": data, "save_dir": str(folder.path)}
+        return _train(spec, overrides, folder, teacher, data)
+
+
+def resume(path: Path) -> RunResult:
+    """Go on with the run in folder `path` where its last.pt stands: weights, adapters, optimiser, schedule."""
+    folder = RunFolder(path)
+    facts, spec = folder.facts(), folder.spec()
+    if not folder.last.is_file():
+        raise RunError(Diagnostic("KD502", f"{folder.last} is missing", hint="the first epoch had not ended: start again"))
+    if not folder.adapters.is_file():
+        raise RunError(Diagnostic("KD502", f"the run in {path} has ended", hint="start a new run with more epochs"))
+    with _restricted_loading(spec.student.trust or spec.teacher.trust):
+        overrides = {"model": str(folder.last), "resume": str(folder.last), "data": facts["data"]}
+        overrides["save_dir"] = str(folder.path)
+        return _train(spec, overrides, folder, facts["teacher"], facts["data"])
+
+
+def _train(spec: Spec, overrides: dict[str, Any], folder: RunFolder, teacher: str, data: str) -> RunResult:
+    try:
+        trainer = DistillTrainer(overrides=overrides, spec=spec, teacher=teacher)
+    except (TypeError, ValueError, SyntaxError) as error:  # Ultralytics' own checks of the train arguments
+        message = " ".join(str(error).split())
+        raise RunError(
+            Diagnostic("KD504", f"Ultralytics refuses the train arguments: {message}", spec.span("train"))
+        ) from error
+    trainer.train()
+    metrics = {name: float(value) for name, value in (trainer.metrics or {}).items()}
+    return RunResult(folder.path, teacher, data, metrics)
+
+
+def _new_folder(spec: Spec) -> Path:
+    """`runs/<name of the spec>`, numbered when it is taken; `project`, `name` and `exist_ok` as in Ultralytics."""
+    project = Path(spec.train.get("project") or "runs")
+    name = spec.train.get("name") or (spec.path.stem if spec.path else "run")
+    return Path(increment_path(Path.cwd() / project / name, exist_ok=bool(spec.train.get("exist_ok"))))
+
+
+def _text(spec: Spec) -> str:
+    return spec.path.read_text(encoding="utf-8") if spec.path else ""
+
+
+@contextmanager
+def _restricted_loading(trust: bool) -> Iterator[None]:
+    """Ultralytics' own loads during a run are restricted too, here and in the processes it starts."""
+    before, tasks.SAFE_LOAD = tasks.SAFE_LOAD, not trust
+    environment = os.environ.get("ULTRALYTICS_SAFE_LOAD")
+    os.environ["ULTRALYTICS_SAFE_LOAD"] = str(not trust)
+    try:
+        yield
+    finally:
+        tasks.SAFE_LOAD = before
+        if environment is None:
+            del os.environ["ULTRALYTICS_SAFE_LOAD"]
+        else:
+            os.environ["ULTRALYTICS_SAFE_LOAD"] = environment

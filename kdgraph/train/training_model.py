@@ -1,0 +1,76 @@
+"""What Ultralytics' trainer trains: a Distiller that passes for the plain student in all other respects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdgraph.compiler.distiller import Distiller
+from kdgraph.train.watch import EdgeWatch
+
+__all__ = ["TrainingModel", "column"]
+
+
+def column(edge: str) -> str:
+    """The name of an edge's loss in results.csv, the progress line and TensorBoard."""
+    return f"kd_{edge}_loss"
+
+
+class TrainingModel(nn.Module):
+    """`model(batch)` gives the detection loss and the edges' losses; state, copies and attributes are the student's.
+
+    Ultralytics' trainer copies its model for the EMA, averages and saves its state dict, and reads
+    `names`, `stride`, `criterion` and more from it. All of that reaches the student, so that every
+    checkpoint is a plain one. What differs is `parameters()`: the adapters' are there too, for the
+    optimiser, the clipping and DDP.
+    """
+
+    def __init__(self, distiller: Distiller) -> None:
+        super().__init__()
+        self.distiller = distiller
+        self.watch = EdgeWatch(distiller)
+
+    @property
+    def student(self) -> Any:
+        return self.distiller.student
+
+    def forward(self, x: Tensor | Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """(losses, items) of a training batch; the student's output for anything else."""
+        if isinstance(x, Mapping) and self.training:
+            return self.loss(x)
+        return self.student(x, *args, **kwargs)
+
+    def loss(self, batch: Mapping[str, Any], preds: Any = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Detection losses and the sum of the edges' as one vector to add up, and each of them by name.
+
+        Both are sums over images, as in Ultralytics, so the edges' weights mean the same at every batch
+        size; the named items are means, and carry no gradient.
+        """
+        if preds is not None or not self.training:
+            return self.student.loss(batch, preds)  # type: ignore[no-any-return]
+        out = self.distiller(batch)
+        detection, items = self.student.loss(batch, out.predictions)
+        self.watch.check(out, healthy=detection)
+        edges = {column(name): value.detach() for name, value in out.losses.items()}
+        distillation = out.loss * len(batch["img"])
+        return torch.cat([detection, distillation.reshape(1)]), {**items, **edges}
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        return self.student.state_dict(*args, **kwargs)
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        return self.student.load_state_dict(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> nn.Module:
+        copied: nn.Module = deepcopy(self.student, memo)
+        return copied
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("distiller").student, name)
