@@ -147,12 +147,17 @@ class EnvironmentFault(KdgraphError):
 
 
 def closest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
-    """At most `n` of the `known` names that look like `name`, the best first; case does not count."""
+    """At most `n` of the `known` names that look like `name`, the best first; case does not count.
+
+    Only names that are nearly as close as the best one: a user should not have to choose among guesses.
+    """
     by_fold: dict[str, list[str]] = {}
     for candidate in known:
         by_fold.setdefault(candidate.casefold(), []).append(candidate)
     matches = difflib.get_close_matches(name.casefold(), sorted(by_fold), n=n, cutoff=0.6)
-    return [candidate for match in matches for candidate in by_fold[match]][:n]
+    ratios = [difflib.SequenceMatcher(None, match, name.casefold()).ratio() for match in matches]
+    near = [match for match, ratio in zip(matches, ratios, strict=True) if ratio > ratios[0] - 0.1]
+    return [candidate for match in near for candidate in by_fold[match]][:n]
 
 
 def quoted(text: str) -> str:

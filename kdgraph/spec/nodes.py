@@ -44,6 +44,8 @@ class Map:
     span: Span
     path: str = ""
     entries: dict[str, Entry] = field(default_factory=dict)
+    fault: Diagnostic | None = None
+    """Why some entries could not be taken in: a key that is missing here may have been among them."""
 
     def get(self, key: str) -> Node | None:
         entry = self.entries.get(key)

@@ -9,6 +9,7 @@ from typing import Any
 
 from kdgraph.errors import Diagnostic, Span, SpecError, closest, quoted
 from kdgraph.spec.nodes import Items, Map, Node, Text
+from kdgraph.spec.places import Places
 from kdgraph.spec.reading.edges import check_name, read_edges
 from kdgraph.spec.reading.faults import Faults, Reader, spans_of
 from kdgraph.spec.reading.models import read_student, read_teacher
@@ -45,14 +46,12 @@ def _text_of(file: Path) -> str:
     except FileNotFoundError:
         raise SpecError(Diagnostic("KD001", f"no such file: {file}", hint=_beside(file))) from None
     except UnicodeDecodeError as error:
-        place = f"byte {error.start:,} ({error.object[error.start]:#04x}) of {file}"
-        hint = "save the file as UTF-8"
-        raise SpecError(Diagnostic("KD002", f"{place} is not UTF-8 text", hint=hint)) from None
+        raise SpecError(_not_utf8(error, file)) from None
     except OSError as error:
+        folder = isinstance(error, IsADirectoryError)
+        hint = "name a file in it, not the folder" if folder else "check the path, and who may read it"
         reason = (error.strerror or str(error)).lower()
-        raise SpecError(
-            Diagnostic("KD001", f"{file} cannot be read: {reason}", hint=_readable(file))
-        ) from None
+        raise SpecError(Diagnostic("KD001", f"{file} cannot be read: {reason}", hint=hint)) from None
     except ValueError as error:  # a NUL in the path
         raise SpecError(Diagnostic("KD001", f"{quoted(str(file))} is not a path: {error}")) from None
 
@@ -73,7 +72,9 @@ def _spec(root: Node) -> Spec:
         "train": lambda node: read_train(node, STUDENT),
         "outputs": _outputs,
     }
-    values = faults.fields(mapping, "a spec", readers, ["student", "teacher", "edges"], NULLABLE)
+    values = faults.fields(
+        mapping, "a spec", readers, ["student", "teacher", "edges"], NULLABLE, _start(mapping)
+    )
     with faults.gathered():
         _check_teacher(mapping, values)
     faults.check()
@@ -83,7 +84,7 @@ def _spec(root: Node) -> Spec:
 def _version(node: Node) -> int:
     version = plain(node)
     if isinstance(version, bool) or not isinstance(version, int):
-        raise expected(node, f"the version of the spec language, {VERSION}")
+        raise expected(node, "the version of the spec language", f"write {VERSION}, or delete the key")
     if version != VERSION:
         hint = f"upgrade kdgraph, or write the spec in version {VERSION}"
         raise fail("KD104", node, f"this kdgraph reads version {VERSION} of the spec language", hint)
@@ -115,7 +116,7 @@ def _outputs(node: Node) -> tuple[Output, ...]:
 
 
 def _output(node: Node) -> Output:
-    name = text(node, "taps or teacher")
+    name = text(node, "taps or teacher", "choose among taps and teacher, or delete `outputs`")
     for output in OUTPUTS:
         if name == output:
             return output
@@ -148,9 +149,23 @@ def _named(node: Node | None) -> dict[str, Node]:
     return {name: entry.value for name, entry in node.entries.items()} if isinstance(node, Map) else {}
 
 
+def _start(mapping: Map) -> Span:
+    first = next(iter(mapping.entries.values()), None)
+    return first.key.span if first else mapping.span
+
+
 def _holder(mapping: Map, key: str) -> Span:
     entry = mapping.entries.get(key)
     return entry.key.span if entry else mapping.span
+
+
+def _not_utf8(error: UnicodeDecodeError, file: Path) -> Diagnostic:
+    before = error.object[: error.start].decode("utf-8")
+    span = Places.of_text(str(file), error.object.decode("utf-8", "replace")).index(before, len(before))
+    message = f"the byte {error.object[error.start]:#04x} is not UTF-8"
+    return Diagnostic(
+        "KD002", message, span, "save the file as UTF-8, with the encoding setting of the editor"
+    )
 
 
 def _beside(file: Path) -> str | None:
@@ -161,7 +176,3 @@ def _beside(file: Path) -> str | None:
         return f"there is no folder {file.parent} either"
     matches = closest(file.name, names)
     return f"did you mean {' or '.join(str(file.with_name(name)) for name in matches)}?" if matches else None
-
-
-def _readable(file: Path) -> str:
-    return "name a file in it, not the folder" if file.is_dir() else "check the permissions of the file"

@@ -62,6 +62,12 @@ class Places:
         before = _LINE_BREAK.split(text[:index])
         return self.between(len(before) - 1, len(before[-1]), len(before) - 1, len(before[-1]) + 1)
 
+    def above(self, span: Span) -> Span:
+        """The last line before `span` that is not blank, or the first line."""
+        lines = range(span.line - 2, 0, -1)
+        line = next((line for line in lines if self.lines[line].strip()), 0)
+        return self.between(line, 0, line, len(self.lines[line]))
+
     def word(self, span: Span, word: str) -> Span:
         """`word` where it stands in the line of `span`, at its start or behind it."""
         found = span.text.find(word, span.column - 1)

@@ -51,9 +51,14 @@ def window(edge: EdgeSpec, epochs: int) -> tuple[float, float]:
     return _beginning(edge.from_, epochs), min(end, float(epochs))
 
 
-def _scheduled(weight: ScheduleWeight, epoch: float, epochs: int) -> float:
+def turning_points(weight: ScheduleWeight, epochs: int) -> tuple[float, float]:
+    """The epochs at which the weight begins and stops to move in a run of `epochs`."""
     first, last = weight.epochs or (0.0, float(epochs))
-    start, end = _beginning(first, epochs), _ending(last, epochs)
+    return _beginning(first, epochs), _ending(last, epochs)
+
+
+def _scheduled(weight: ScheduleWeight, epoch: float, epochs: int) -> float:
+    start, end = turning_points(weight, epochs)
     if epoch <= start:
         return weight.from_
     if epoch >= end:

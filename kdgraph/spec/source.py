@@ -51,6 +51,7 @@ class _Builder:
     def __init__(self, places: Places) -> None:
         self.places = places
         self.faults: list[Diagnostic] = []
+        self.aliases: dict[str, Diagnostic] = {}
         self.events: Iterator[yaml.Event] = iter(())
 
     def build(self, text: str) -> Source:
@@ -81,8 +82,7 @@ class _Builder:
             deep = Diagnostic("KD007", f"this is nested more than {MAX_DEPTH} levels deep", span, hint)
             raise SpecError(*self.faults, deep)
         if isinstance(event, yaml.AliasEvent):
-            alias = f"this is an alias of {quoted(event.anchor or '')}"
-            return Broken(span, self._fault("KD006", alias, span, _NO_ALIAS), path)
+            return self._alias(event.anchor or "", span, path)
         if isinstance(event, yaml.CollectionStartEvent | yaml.ScalarEvent):
             self._refuse_properties(event, span)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -92,6 +92,12 @@ class _Builder:
         if isinstance(event, yaml.ScalarEvent):
             return self._text(event, path, holder)
         raise TypeError(f"no node begins with {event}")  # PyYAML's grammar rules it out
+
+    def _alias(self, name: str, span: Span, path: str) -> Broken:
+        """Aliases are not followed, so a bomb of them stays small; of each name only the first is a fault."""
+        if name not in self.aliases:
+            self.aliases[name] = self._fault("KD006", f"this is an alias of {quoted(name)}", span, _NO_ALIAS)
+        return Broken(span, self.aliases[name], path)
 
     def _refuse_properties(self, event: yaml.CollectionStartEvent | yaml.ScalarEvent, span: Span) -> None:
         if event.anchor is not None:
@@ -118,30 +124,35 @@ class _Builder:
 
     def _map(self, start: yaml.Event, path: str, depth: int) -> Map:
         entries: dict[str, Entry] = {}
+        lost: Diagnostic | None = None
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key = self._key(event, path, depth)
             name = key.value if isinstance(key, Text) else "?"
             value = self._node(next(self.events), _joined(path, name), depth + 1, key.span)
-            if isinstance(key, Text):
-                self._enter(entries, Entry(key, value))
-        return Map(self.places.of(start, event), path, entries)
+            lost = (
+                self._enter(entries, Entry(key, value)) if isinstance(key, Text) else key.diagnostic
+            ) or lost
+        return Map(self.places.of(start, event), path, entries, lost)
 
-    def _key(self, event: yaml.Event, path: str, depth: int) -> Node:
+    def _key(self, event: yaml.Event, path: str, depth: int) -> Text | Broken:
         key = self._node(event, path, depth + 1, self.places.of(event))
-        if isinstance(key, Items | Map):
-            self._fault("KD004", "a list or a map cannot be a key", key.span, "write the key as one word")
-        return key
+        if isinstance(key, Text | Broken):
+            return key
+        fault = self._fault("KD004", "a list or a map cannot be a key", key.span, "write the key as one word")
+        return Broken(key.span, fault, path)
 
-    def _enter(self, entries: dict[str, Entry], entry: Entry) -> None:
+    def _enter(self, entries: dict[str, Entry], entry: Entry) -> Diagnostic | None:
+        """Add an entry; the fault of a merge key is returned, since it hides other keys."""
         name = entry.key.value
         if name == "<<" and entry.key.plain:
-            self._fault("KD006", "this is a merge key", entry.key.span, _NO_ALIAS)
-        elif name in entries:
+            return self._fault("KD006", "this is a merge key", entry.key.span, _NO_ALIAS)
+        if name in entries:
             first = entries[name].key.span.line
             hint = f"it was first written on line {first}: keep one of the two"
             self._fault("KD005", f"the key {quoted(name)} is written twice", entry.key.span, hint)
         else:
             entries[name] = entry
+        return None
 
     def _fault(self, code: str, message: str, span: Span, hint: str) -> Diagnostic:
         self.faults.append(Diagnostic(code, message, span, hint))

@@ -35,7 +35,10 @@ class _Explanation:
 
 _EXPLANATIONS = (
     _Explanation(
-        "", r"character '\\t'", "a tab cannot stand here", "YAML is indented with spaces: replace the tab"
+        "",
+        r"character '\\t'",
+        "a tab cannot stand here",
+        "replace it with spaces: YAML takes no tabs for indentation",
     ),
     _Explanation("", r"^found character '", "a value cannot begin with this character", _QUOTE),
     _Explanation(
@@ -106,7 +109,7 @@ def explain(error: Exception, text: str, places: Places) -> Diagnostic:
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return _escape(text, places)
     if "mapping values" in (error.problem or ""):
-        return _colon(places.at(error.problem_mark))
+        return _colon(places.at(error.problem_mark), places)
     for known in _EXPLANATIONS:
         if known.fits(error):
             mark = error.context_mark if known.at_context else None
@@ -128,8 +131,13 @@ def _escape(text: str, places: Places) -> Diagnostic:
     )
 
 
-def _colon(span: Span) -> Diagnostic:
+def _colon(span: Span, places: Places) -> Diagnostic:
     """A colon where no key can end: the second of its line, or the first below a value that has not ended."""
+    above = places.above(span)
+    glued = re.match(r"\s*[\w-]+:(?=\S)", above.text)
+    if glued and ": " not in above.text:
+        place = Span(above.file, above.line, glued.end(), glued.end() + 1, above.text)
+        return Diagnostic("KD004", "a blank is missing behind this colon", place, "write `key: value`")
     if re.match(r"[\s-]*[^\s:#][^:#]*$", span.text[: span.column - 1]):
         message = "this key stands inside the value that the lines above began"
         hint = "indent it like the keys beside it, and see that each line above is `key: value`"

@@ -15,9 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from kdgraph.errors import quoted
+from kdgraph.errors import closest, quoted
 from kdgraph.spec.nodes import Node, Text
-from kdgraph.spec.reading.faults import Faults, suggestion
+from kdgraph.spec.reading.faults import Faults
 from kdgraph.spec.reading.values import as_map, expected, fail, is_null, plain
 
 EPOCHS = 100
@@ -117,8 +117,8 @@ def _argument(match: re.Match[str]) -> Argument:
 
 def _near(key: str, reserved: Mapping[str, str]) -> str:
     usable = [name for name in arguments() if name not in reserved]
-    hint = suggestion(key, usable, "")
-    return hint.split("?")[0] + "?" if hint.startswith("did") else "see `yolo cfg` for all arguments"
+    matches = " or ".join(f"'{match}'" for match in closest(key, usable))
+    return f"did you mean {matches}?" if matches else "`yolo cfg` prints all arguments"
 
 
 def _value(argument: Argument | None, node: Node) -> Any:
@@ -126,9 +126,9 @@ def _value(argument: Argument | None, node: Node) -> Any:
         return plain(node)
     value = _converted(argument, node)
     if isinstance(value, float) and not math.isfinite(value):
-        raise expected(node, "a number that is finite", code="KD104")
+        raise expected(node, "a finite number", f"{argument.name}: {argument.help}", code="KD104")
     if argument.name == "epochs" and value < 1:
-        raise expected(node, "a whole number of at least 1", code="KD104")
+        raise expected(node, "at least 1", "a run has at least one epoch", code="KD104")
     return value
 
 

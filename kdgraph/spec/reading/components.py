@@ -10,7 +10,7 @@ from kdgraph.errors import quoted
 from kdgraph.spec.components import COMPONENTS, ComponentInfo, Kind
 from kdgraph.spec.nodes import Items, Map, Node, Text
 from kdgraph.spec.reading.faults import Faults, spans_of, suggestion
-from kdgraph.spec.reading.values import as_map, described, expected, fail, is_null, plain, text
+from kdgraph.spec.reading.values import as_map, expected, fail, is_null, plain, text
 from kdgraph.spec.schema import Component, located
 
 _PLURAL: dict[Kind, str] = {"criterion": "criteria", "mask": "masks", "adapter": "adapters"}
@@ -19,16 +19,17 @@ _BOUNDS = frozenset({"greater_than", "greater_than_equal", "literal_error", "fin
 
 def read_component(kind: Kind, node: Node) -> Component:
     what = f"the name of {'an' if kind == 'adapter' else 'a'} {kind}"
+    names = f"the {_PLURAL[kind]} are {', '.join(COMPONENTS[kind])}"
     if isinstance(node, Text):
-        info = _known(kind, node, text(node, what))
+        info = _known(kind, node, text(node, what, names))
         return located(Component(name=info.name, options=info.validate({})), {"": node.span})
     if isinstance(node, Items):
         raise expected(node, what, f"an edge has one {kind}: write a second edge for a second one")
-    mapping = as_map(node, what)
+    mapping = as_map(node, what, names)
     if len(mapping.entries) != 1:
-        names = ", ".join(mapping.entries) or "nothing"
+        got = " and ".join(mapping.entries) or "an empty map"
         hint = f"write {{name: {{option: value}}}}, and a second edge for a second {kind}"
-        raise fail("KD103", mapping, f"must name one {kind} with its options; got {names}", hint)
+        raise fail("KD103", mapping, f"must name one {kind} with its options; got {got}", hint)
     [(name, entry)] = mapping.entries.items()
     info = _known(kind, entry.key, name)
     options = {} if is_null(entry.value) else _options(info, entry.value)
@@ -72,9 +73,12 @@ def _option(info: ComponentInfo, key: str, node: Node) -> Any:
     try:
         info.validate({key: value})
     except ValidationError as error:
-        code = "KD104" if error.errors()[0]["type"] in _BOUNDS else "KD103"
-        hint = f"{key} is the {info.options.model_fields[key].description}"
-        raise fail(code, node, f"must be {_requirement(info, key)}; got {described(node)}", hint) from None
+        kind = error.errors()[0]["type"]
+        must = _requirement(info, key)
+        if kind == "finite_number":
+            must = must.replace("a number", "a finite number")
+        hint = f"{key}: {info.options.model_fields[key].description}"
+        raise expected(node, must, hint, "KD104" if kind in _BOUNDS else "KD103") from None
     return value
 
 

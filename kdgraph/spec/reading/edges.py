@@ -7,24 +7,27 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from kdgraph.errors import Span, quoted
+from kdgraph.errors import Span, closest, quoted
 from kdgraph.spec.components import ADAPTERS, CRITERIA, MASKS, ComponentInfo
 from kdgraph.spec.nodes import Entry, Map, Node, Text
 from kdgraph.spec.reading.components import read_component
-from kdgraph.spec.reading.faults import Faults, Reader, spans_of, suggestion
+from kdgraph.spec.reading.faults import Faults, Reader, spans_of
 from kdgraph.spec.reading.taps import read_taps
 from kdgraph.spec.reading.values import as_map, fail, number
 from kdgraph.spec.reading.weights import read_levels, read_weight
 from kdgraph.spec.recipes import RECIPES
-from kdgraph.spec.schedule import window
-from kdgraph.spec.schema import Component, EdgeSpec, LevelWeight, located
+from kdgraph.spec.schedule import turning_points, window
+from kdgraph.spec.schema import Component, EdgeSpec, LevelWeight, ScheduleWeight, located
 from kdgraph.spec.source import read_source
 
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
 NULLABLE = ("until", "level")
 
-_EXAMPLE = "write `default`, or a map such as {neck: {taps: neck.*, criterion: cwd}}"
+_EDGES = "{neck: {taps: neck.*, criterion: cwd}}"
+_EXAMPLE = f"write `default`, or a map such as {_EDGES}"
 _EDGE = "write {taps: neck.*, criterion: cwd}"
+_EPOCH = "write an epoch such as 90, or -10 for ten epochs before the end of the run"
+_WARMUP = "write how many epochs the weight takes to grow from zero, such as 3"
 _NAME_HINT = (
     "names have letters, digits, '_' and '-', and begin with a letter: they become columns and modules"
 )
@@ -54,7 +57,9 @@ def check_name(key: Text, what: str) -> None:
 
 def _recipe(node: Text) -> Node:
     if node.value not in RECIPES:
-        hint = f"{suggestion(node.value, RECIPES, 'the recipes are')}; for edges of your own, write a map"
+        names = list(RECIPES)
+        meant = (closest(node.value, names, n=1) or names)[0]
+        hint = f"did you mean '{meant}'? edges of your own are a map: {_EDGES}"
         raise fail("KD105", node, f"no recipe is named {quoted(node.value)}", hint)
     return read_source(RECIPES[node.value], f"<recipe {node.value}>").root
 
@@ -80,9 +85,9 @@ def _fields(node: Map, named: Mapping[str, Node], faults: Faults, holder: Span) 
         "mask": partial(read_component, "mask"),
         "adapter": partial(read_component, "adapter"),
         "weight": read_weight,
-        "from": partial(number, what="an epoch"),
-        "until": partial(number, what="an epoch"),
-        "warmup": partial(number, what="a number of epochs", minimum=0),
+        "from": partial(number, what="an epoch, a number", hint=_EPOCH),
+        "until": partial(number, what="an epoch, a number", hint=_EPOCH),
+        "warmup": partial(number, what="a number of epochs", hint=_WARMUP, minimum=0),
         "level": read_levels,
     }
     values = faults.fields(node, "an edge", readers, ["taps", "criterion"], NULLABLE, holder)
@@ -127,9 +132,17 @@ def _check_levels(node: Map, weight: Any, level: tuple[str, ...] | None) -> None
 
 
 def _check_epochs(node: Map, edge: EdgeSpec, epochs: int) -> None:
+    """What is wrong only in a run of this length."""
     start, end = window(edge, epochs)
-    if start < end:
-        return
-    key = "from" if "from" in node.entries and start >= epochs else "until"
-    message = f"the edge never counts: it begins at epoch {start:g} and ends at {end:g} of {epochs}"
-    raise fail("KD110", node.entries[key].value, message, "give it some epochs between `from` and `until`")
+    if start >= end:
+        key = "from" if "from" in node.entries and start >= epochs else "until"
+        run = f"it would begin at epoch {start:g} and end at {end:g}, in a run of {epochs}"
+        hint = "leave some epochs between `from` and `until`"
+        raise fail("KD110", node.entries[key].value, f"the edge never counts: {run}", hint)
+    if isinstance(edge.weight, ScheduleWeight):
+        first, last = turning_points(edge.weight, epochs)
+        if first >= last:
+            message = f"the schedule ends at epoch {last:g} of {epochs} and begins at {first:g}"
+            raise fail(
+                "KD110", node.entries["weight"].value, message, "leave some epochs between its two ends"
+            )

@@ -40,36 +40,49 @@ class Faults:
         required: Collection[str] = (),
         nullable: Collection[str] = (),
         holder: Span | None = None,
+        elsewhere: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """The values of a map that could be read, by key. `what` names the part in messages: "an edge".
 
         Unknown keys, missing `required` ones and null values of keys that are not `nullable` are faults; a
-        null of a nullable key is as good as leaving the key out. Missing keys are shown at `holder`.
+        null of a nullable key is as good as leaving the key out. Missing keys are shown at `holder`, and
+        unknown ones that belong `elsewhere` with the hint given there.
         """
-        self._unknown(node, what, readers)
-        self._missing(node, what, required, holder or node.span)
+        self._unknown(node, what, readers, elsewhere or {})
+        self._missing(node, what, required, readers, holder or node.span)
         values: dict[str, Any] = {}
         for key, reader in readers.items():
             value = node.get(key)
             if value is None or (is_null(value) and key in nullable):
                 continue
             with self.gathered():
-                values[key] = _read(key, value, reader)
+                values[key] = _read(key, value, reader, key in required)
         return values
 
-    def _unknown(self, node: Map, what: str, known: Iterable[str]) -> None:
+    def _unknown(self, node: Map, what: str, known: Collection[str], elsewhere: Mapping[str, str]) -> None:
         for key, entry in node.entries.items():
             if key not in known:
-                message = f"{what} has no key {quoted(key)}"
+                hint = elsewhere.get(key) or suggestion(key, known, "the keys are")
                 with self.gathered():
-                    raise fail("KD102", entry.key, message, suggestion(key, known, "the keys are"))
+                    raise fail("KD102", entry.key, f"{what} has no key {quoted(key)}", hint)
 
-    def _missing(self, node: Map, what: str, required: Iterable[str], holder: Span) -> None:
-        for key in required:
-            if key not in node.entries:
-                where = f"{node.path}: " if node.path else ""
-                hint = f"add `{key}: …`"
-                self.found.append(Diagnostic("KD101", f"{where}{what} needs the key '{key}'", holder, hint))
+    def _missing(
+        self, node: Map, what: str, required: Iterable[str], known: Collection[str], holder: Span
+    ) -> None:
+        """One fault for all missing keys, but for those that a misspelt key was meant to be."""
+        meant = {match for key in node.entries if key not in known for match in closest(key, known, n=1)}
+        missing = [key for key in required if key not in node.entries and key not in meant]
+        if not missing:
+            return
+        if node.fault is not None:
+            self.found.append(node.fault)
+            return
+        where = f"{node.path}: " if node.path else ""
+        message = (
+            f"{where}{what} needs the key{'s' if len(missing) > 1 else ''} {', '.join(map(repr, missing))}"
+        )
+        hint = f"add {', '.join(f'`{key}: …`' for key in missing)}"
+        self.found.append(Diagnostic("KD101", message, holder, hint))
 
 
 def spans_of(node: Map, holder: Span | None = None) -> dict[str, Span]:
@@ -85,7 +98,8 @@ def suggestion(name: str, known: Iterable[str], introduction: str) -> str:
     return f"did you mean {' or '.join(f'{match!r}' for match in matches)}? {listed}" if matches else listed
 
 
-def _read(key: str, value: Node, reader: Reader) -> Any:
+def _read(key: str, value: Node, reader: Reader, required: bool) -> Any:
     if is_null(value):
-        raise fail("KD103", value, "has no value", f"write one behind `{key}:`, or delete the key")
+        hint = f"write one behind `{key}:`" + ("" if required else ", or delete the key")
+        raise fail("KD103", value, "has no value", hint)
     return reader(value)

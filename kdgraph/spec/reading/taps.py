@@ -17,7 +17,9 @@ GROUPS = ("backbone", "neck", "head")
 TAP_PATTERN = r"[\w*?!\[\]-]+(\.[\w*?!\[\]-]+)*"
 """A dotted name, its parts possibly globs."""
 
-_WHAT = "a tap such as neck.*, a list of taps, or {student: …, teacher: …}"
+_WHAT = "a tap, a list of taps, or a map with student and teacher"
+_FORMS = "write neck.*, [neck.p3, neck.p4] or {student: model.10, teacher: model.10}"
+_ONE = "write a dotted name such as neck.p3; {student: …, teacher: …} holds lists, not the other way round"
 
 
 def read_taps(node: Node, named: Mapping[str, Node]) -> TapSpec:
@@ -47,7 +49,7 @@ def _one_side(node: Node, named: Mapping[str, Node] | None = None) -> tuple[tupl
     if isinstance(node, Text):
         return (_name(node, named),), {"": node.span, "[0]": node.span}
     if not isinstance(node, Items):
-        raise expected(node, _WHAT)
+        raise expected(node, "a tap, or a list of taps", "write neck.p3, or [neck.p3, neck.p4]")
     if not node.items:
         raise fail("KD108", node, "an empty list taps nothing", "write at least one tap, such as neck.*")
     faults = Faults()
@@ -60,6 +62,8 @@ def _one_side(node: Node, named: Mapping[str, Node] | None = None) -> tuple[tupl
 
 
 def _fresh(node: Node, names: list[str]) -> str:
+    if not isinstance(node, Text):
+        raise expected(node, "the name of a tap", _ONE)
     name = _name(node, None)
     if name in names:
         raise fail("KD108", node, f"{quoted(name)} is in the list twice", "delete one of the two")
@@ -67,7 +71,7 @@ def _fresh(node: Node, names: list[str]) -> str:
 
 
 def _name(node: Node, named: Mapping[str, Node] | None) -> str:
-    name = text(node, _WHAT)
+    name = text(node, _WHAT, _FORMS)
     if re.search(r"[\s,]", name):
         parts = [part for part in re.split(r"[\s,]+", name) if part]
         raise fail(

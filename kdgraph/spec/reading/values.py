@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"([-+]?)\.(inf|nan)", re.IGNORECASE)
 
 
-def fail(code: str, node: Node, message: str, hint: str | None = None) -> SpecError:
+def fail(code: str, node: Node, message: str, hint: str) -> SpecError:
     """The error for a fault of `node`; messages begin with the path of the node in the spec."""
     return SpecError(Diagnostic(code, f"{node.path}: {message}" if node.path else message, node.span, hint))
 
@@ -50,7 +50,8 @@ def plain(node: Node) -> Any:
         return scalar(node)
     if isinstance(node, Items):
         return [plain(item) for item in node.items]
-    return {key: plain(entry.value) for key, entry in as_map(node, "a map").entries.items()}
+    mapping = as_map(node, "a map", "write {key: value}")
+    return {key: plain(entry.value) for key, entry in mapping.entries.items()}
 
 
 def described(node: Node) -> str:
@@ -64,26 +65,32 @@ def described(node: Node) -> str:
         return "nothing"
     if isinstance(value, bool):
         return f"the truth value {node.value}"
+    if value == "":
+        return "an empty text"
     return f"the text {quoted(value)}" if isinstance(value, str) else f"the number {_short(node.value)}"
 
 
-def expected(node: Node, what: str, hint: str | None = None, code: str = "KD103") -> SpecError:
+def expected(node: Node, what: str, hint: str, code: str = "KD103") -> SpecError:
     """The error for a node that is not `what` it should be."""
     if isinstance(node, Broken):
         return SpecError(node.diagnostic)
-    if hint is None and isinstance(node, Text) and not node.plain:
-        bare = scalar(Text(node.value, True, node.span))
-        hint = "remove the quotes" if bare is not None and not isinstance(bare, str) else None
+    if isinstance(node, Text) and not node.plain and not isinstance(_bare(node), str | None):
+        hint = "remove the quotes"
     return fail(code, node, f"must be {what}; got {described(node)}", hint)
 
 
-def as_map(node: Node, what: str, hint: str | None = None) -> Map:
+def _bare(node: Text) -> Scalar:
+    """What a quoted text would be without its quotes."""
+    return scalar(Text(node.value, True, node.span))
+
+
+def as_map(node: Node, what: str, hint: str) -> Map:
     if not isinstance(node, Map):
         raise expected(node, what, hint)
     return node
 
 
-def text(node: Node, what: str, hint: str | None = None) -> str:
+def text(node: Node, what: str, hint: str) -> str:
     """A text that is not empty and was not meant as a number or a truth value."""
     value = scalar(node) if isinstance(node, Text) else None
     if not isinstance(value, str) or not value.strip():
@@ -91,22 +98,22 @@ def text(node: Node, what: str, hint: str | None = None) -> str:
     return value
 
 
-def truth(node: Node) -> bool:
+def truth(node: Node, hint: str) -> bool:
     value = scalar(node) if isinstance(node, Text) else None
     if not isinstance(value, bool):
-        raise expected(node, "true or false")
+        raise expected(node, "true or false", hint)
     return value
 
 
-def number(node: Node, what: str = "a number", minimum: float = -math.inf) -> float:
+def number(node: Node, what: str, hint: str, minimum: float = -math.inf) -> float:
     """A finite number, not below `minimum`."""
     value = scalar(node) if isinstance(node, Text) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise expected(node, what)
+        raise expected(node, what, hint)
     if not math.isfinite(value):
-        raise expected(node, f"{what} that is finite", code="KD104")
+        raise expected(node, "a finite number", hint, code="KD104")
     if value < minimum:
-        raise expected(node, f"{what} of at least {minimum:g}", code="KD104")
+        raise expected(node, f"at least {minimum:g}", hint, code="KD104")
     return float(value)
 
 

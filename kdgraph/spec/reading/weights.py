@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from kdgraph.errors import quoted
 from kdgraph.spec.nodes import Items, Map, Node, Text
@@ -15,7 +16,7 @@ SCHEDULES = ("linear", "cosine")
 
 _WHAT = "a number, numbers by level, or a schedule"
 _FORMS = "write 1.0, {p3: 0.4, p4: 0.6}, [0.4, 0.6] or {cosine: {from: 1, to: 0.1}}"
-_SCHEDULE = "write {cosine: {from: 1, to: 0.1}}"
+_SIGN = "a weight is a number such as 1.0: 0 switches its term off, and below 0 the loss would grow"
 _IDLE = "an edge whose weight is always 0 does nothing"
 _IDLE_HINT = "delete the edge, or give it a weight above 0"
 
@@ -34,7 +35,8 @@ def read_weight(node: Node) -> Weight:
         )
     if not isinstance(node, Text):
         raise expected(node, _WHAT, _FORMS)
-    value = _not_negative(node, _WHAT)
+    value = number(node, _WHAT, _FORMS)
+    _not_negative(node)
     _refuse_idle(node, value)
     return located(ConstantWeight(value=value), {"": node.span, "value": node.span})
 
@@ -54,7 +56,7 @@ def read_levels(node: Node) -> tuple[str, ...]:
 
 
 def _level(node: Node, before: list[str]) -> str:
-    level = text(node, "a level such as p3")
+    level = text(node, "a level", "levels are p3, p4, p5 and so on")
     if not re.fullmatch(LEVEL_PATTERN, level):
         raise fail(
             "KD104",
@@ -103,7 +105,7 @@ def _in_order(node: Items) -> LevelWeight:
 
 def _schedule(node: Map) -> ScheduleWeight:
     faults = Faults()
-    values = faults.fields(node, "a weight", dict.fromkeys(SCHEDULES, _body))
+    values = faults.fields(node, "a weight", {kind: partial(_body, kind) for kind in SCHEDULES})
     faults.check()
     if len(values) > 1:
         raise fail("KD111", node, "a weight follows one schedule, not two", "keep either linear or cosine")
@@ -116,22 +118,22 @@ def _schedule(node: Map) -> ScheduleWeight:
     return located(ScheduleWeight(kind=kind, **ends), spans_of(body, node.span))
 
 
-def _body(node: Node) -> Map:
-    return as_map(node, "a map with from and to", _SCHEDULE)
+def _body(kind: str, node: Node) -> Map:
+    return as_map(node, "a map with from and to", f"write {{{kind}: {{from: 1, to: 0.1}}}}")
 
 
 def _epochs(node: Node) -> tuple[float, float]:
     hint = "write [0, 90], or [0, -10] to end ten epochs before the run does"
     if not isinstance(node, Items) or len(node.items) != 2:
         raise expected(node, "two epochs", hint)
-    first, last = (number(item, "an epoch") for item in node.items)
+    first, last = (number(item, "an epoch, a number", hint) for item in node.items)
     if first >= last and (first < 0) == (last < 0):
         raise fail("KD110", node, f"the schedule ends at epoch {last:g} and begins at {first:g}", hint)
     return first, last
 
 
-def _not_negative(node: Node, what: str = "a number") -> float:
-    return number(node, what, minimum=0)
+def _not_negative(node: Node) -> float:
+    return number(node, "a number", _SIGN, minimum=0)
 
 
 def _refuse_idle(node: Node, *weights: float) -> None:
