@@ -113,7 +113,7 @@ def _foreign_names(path: Path) -> list[str]:
 
 
 def _imports(path: Path) -> set[str]:
-    """The names that a file of pickles, one after the other, would import; read from opcodes, nothing is run."""
+    """The names that a file of pickles would import, read from their opcodes: nothing is run."""
     names, strings = set(), [""]
     with (
         path.open("rb") as stream,

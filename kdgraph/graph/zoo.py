@@ -35,7 +35,7 @@ def downloads() -> frozenset[str]:
 
 
 def known_names() -> list[str]:
-    """Names of detectors that a spec may use without having the file: `yolo11n`, `yolo11n.yaml`, `yolo11n.pt`."""
+    """Detectors that a spec may name without having the file: `yolo11n`, `yolo11n.yaml`, `yolo11n.pt`, ..."""
     stems = architectures()
     names = {*stems, *(f"{stem}.yaml" for stem in stems), *downloads()}
     return sorted(name for name in names if not _NO_DETECTOR.search(name))

@@ -83,6 +83,9 @@ def read_dataset(path: Path, *, span: Span | None = None) -> dict[str, Any]:
         reason = " ".join(str(error).split())
         fault = Diagnostic("KD402", f"{path} is not valid YAML: {reason}", span, "correct it at that place")
         raise DataError(fault) from error
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise DataError(Diagnostic("KD401", message, span, "change its permissions, or copy it")) from error
     if content is None:
         raise DataError(Diagnostic("KD402", f"{path} is empty", span, _YAML_HINT))
     if not isinstance(content, dict):

@@ -17,7 +17,7 @@ def splits_of(path: Path, content: dict[str, Any]) -> dict[str, list[Path]]:
 
 
 def root_of(path: Path, content: dict[str, Any]) -> Path:
-    """The yaml's own folder, or its `path`: absolute, or from the working directory or the datasets folder."""
+    """The yaml's folder, or its `path`: absolute, or from the working directory or the datasets folder."""
     from ultralytics.utils import DATASETS_DIR
 
     written = content.get("path")
