@@ -47,7 +47,6 @@ CODES: dict[str, str] = {
     "KD203": "a criterion, mask or adapter that does not fit the tapped tensors",
     "KD204": "student and teacher disagree on classes, bins, channels or strides",
     "KD205": "a model that cannot be traced",
-    "KD206": "an invariant of the graph is broken (a fault of kdgraph)",
     # KD3xx: models
     "KD301": "a model file is missing",
     "KD302": "an unknown model",

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from kdgraph.errors import SpecError
 from kdgraph.spec import Spec, load, parse
 from kdgraph.spec.recipes import RECIPES
 from kdgraph.spec.schema import ConstantWeight, LevelWeight, ScheduleWeight, TapSpec
 from kdgraph.spec.source import MAX_CHARACTERS
+from tests.spec.corpus import VALID
 
 HEAD = "student: yolo11n.pt\nteacher: yolo11m.pt\ndata: coco8.yaml\n"
 
@@ -149,6 +153,21 @@ def test_specs_are_equal_when_they_say_the_same() -> None:
     block = parse(HEAD + "edges:\n  e:\n    criterion: {cwd: {tau: 1.0}}\n    taps: [neck.*]  # all\n")
     assert flow == block
     assert flow != one_edge("weight: 2")
+
+
+@pytest.mark.parametrize("text", VALID)
+def test_specs_survive_json_pickling_and_copying(text: str) -> None:
+    spec = parse(text)
+    assert Spec.model_validate_json(spec.model_dump_json()) == spec
+    for copied in (pickle.loads(pickle.dumps(spec)), copy.deepcopy(spec)):
+        assert copied == spec
+        assert copied.student.span("model") == spec.student.span("model")
+
+
+def test_specs_are_frozen() -> None:
+    spec = parse(HEAD + "edges: default\n")
+    with pytest.raises(ValidationError, match="frozen"):
+        spec.edges["neck"].weight = ConstantWeight(value=2.0)  # type: ignore[misc]
 
 
 def test_a_file_knows_its_path(tmp_path: Path) -> None:

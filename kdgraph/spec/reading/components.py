@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kdgraph.errors import quoted
+from kdgraph.errors import closest, quoted
 from kdgraph.spec.components import COMPONENTS, ComponentInfo, Kind
 from kdgraph.spec.nodes import Items, Map, Node, Text
 from kdgraph.spec.reading.faults import Faults, spans_of, suggestion
@@ -77,14 +77,26 @@ def _option(info: ComponentInfo, key: str, node: Node) -> Any:
         must = _requirement(info, key)
         if kind == "finite_number":
             must = must.replace("a number", "a finite number")
-        hint = f"{key}: {info.options.model_fields[key].description}"
+        hint = f"{_near(info, key, value)}{key}: {info.options.model_fields[key].description}"
         raise expected(node, must, hint, "KD104" if kind in _BOUNDS else "KD103") from None
     return value
 
 
+def _near(info: ComponentInfo, key: str, value: Any) -> str:
+    """The choice that a text may have meant."""
+    choices = _schema(info, key).get("enum", ())
+    matches = closest(value, choices, n=1) if isinstance(value, str) else []
+    return f"did you mean '{matches[0]}'? " if matches else ""
+
+
+def _schema(info: ComponentInfo, key: str) -> dict[str, Any]:
+    schema: dict[str, Any] = info.options.model_json_schema()["properties"][key]
+    return schema
+
+
 def _requirement(info: ComponentInfo, key: str) -> str:
     """What an option must be, in words made from its JSON Schema."""
-    schema = info.options.model_json_schema()["properties"][key]
+    schema = _schema(info, key)
     if "enum" in schema:
         return " or ".join(str(choice) for choice in schema["enum"])
     if schema["type"] == "boolean":

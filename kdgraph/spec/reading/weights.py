@@ -137,5 +137,7 @@ def _not_negative(node: Node) -> float:
 
 
 def _refuse_idle(node: Node, *weights: float) -> None:
+    if not weights:
+        raise fail("KD109", node, "holds no weight", _FORMS)
     if not any(weights):
         raise fail("KD109", node, _IDLE, _IDLE_HINT)
