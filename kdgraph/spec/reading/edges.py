@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from kdgraph.errors import Span, closest, quoted
+from kdgraph.errors import Diagnostic, Span, SpecError, closest, quoted
 from kdgraph.spec.components import ADAPTERS, CRITERIA, MASKS, ComponentInfo
 from kdgraph.spec.nodes import Entry, Map, Node, Text
 from kdgraph.spec.reading.components import read_component
@@ -142,7 +142,9 @@ def _check_epochs(node: Map, edge: EdgeSpec, epochs: int) -> None:
     if isinstance(edge.weight, ScheduleWeight):
         first, last = turning_points(edge.weight, epochs)
         if first >= last:
-            message = f"the schedule ends at epoch {last:g} of {epochs} and begins at {first:g}"
-            raise fail(
-                "KD110", node.entries["weight"].value, message, "leave some epochs between its two ends"
+            path = f"{node.path}.weight.{edge.weight.kind}.epochs"
+            message = (
+                f"{path}: in a run of {epochs} the schedule begins at epoch {first:g} and ends at {last:g}"
             )
+            hint = "leave some epochs between its two ends"
+            raise SpecError(Diagnostic("KD110", message, edge.weight.span("epochs"), hint))
