@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -95,6 +97,14 @@ class Distiller(nn.Module):
             module = self.edges[self._edge_names[name]]
             weights = weights_at(edge, module.levels, epoch, total)
             module.weights.copy_(torch.tensor(weights))  # type: ignore[operator,union-attr]
+
+    def save(self, path: str | Path) -> None:
+        """Write the student, and nothing else, as a checkpoint that `YOLO(path)` and the `yolo` command load."""
+        student: Any = deepcopy(self.student).eval()
+        student.criterion = None  # the detection loss, made by training
+        arguments = dict(getattr(student, "args", {}))
+        student.args = arguments
+        torch.save({"model": student, "train_args": arguments}, path)
 
     def forward(self, batch: Tensor | Mapping[str, Any]) -> Any:
         """`DistillOutput` in training mode, the student's own output in eval mode.

@@ -1,4 +1,4 @@
-"""Shapes, dtypes, parameters and FLOPs of every node, from fake tensors: no memory, no data, no kernels."""
+"""Shapes, dtypes, parameters and FLOPs of every node, from meta tensors: no memory, no data, no kernels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import torch
 import torch.fx as fx
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
 
 __all__ = ["Facts", "infer_facts"]
@@ -35,19 +34,19 @@ class Facts:
 def infer_facts(
     module: fx.GraphModule, image_size: tuple[int, int], batch: int = 2, channels: int = 3
 ) -> Mapping[fx.Node, Facts]:
-    """Propagate fake images [batch, channels, *image_size] (height, width in pixels) through `module`.
+    """Propagate meta images [batch, channels, *image_size] (height, width in pixels) through `module`.
 
     Neither parameters nor batch-norm statistics are read or written. Raises what the first operator
     raises that cannot take its inputs, for example an image size that the strides do not divide.
     """
-    with FakeTensorMode(), torch.no_grad():
+    with torch.device("meta"), torch.no_grad():
         probe = _Probe(module)
         probe.run(torch.empty(batch, channels, *image_size))
     return probe.facts
 
 
 class _Probe(fx.Interpreter):
-    """Runs a graph on fake tensors and writes down what each node is."""
+    """Runs a graph on meta tensors and writes down what each node is."""
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
@@ -63,6 +62,8 @@ class _Probe(fx.Interpreter):
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         leaf = self.fetch_attr(target)
+        if isinstance(leaf, nn.BatchNorm2d):  # on meta tensors its decomposition would first import Dynamo
+            return torch.empty_like(args[0])
         state = {name: _fake(t) for name, t in [*leaf.named_parameters(), *leaf.named_buffers()]}
         return functional_call(leaf, state, args, kwargs)
 

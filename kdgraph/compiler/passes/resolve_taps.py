@@ -19,7 +19,6 @@ class ResolveTaps(Pass):
     """
 
     name = "resolve_taps"
-    needs_valid = False
 
     def run(self, graph: DistillGraph) -> PassResult:
         graph, notes = graph.copy(), []
