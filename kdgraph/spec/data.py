@@ -120,7 +120,7 @@ def _missing(data: str, places: list[Path], known: list[str], span: Span | None)
         )
     looked = " or ".join(dict.fromkeys(str(place.absolute().parent) for place in places))
     message = f"no dataset {quoted(data)}: not a file in {looked}, not one that Ultralytics ships"
-    near = closest(data, known)
+    near = closest(data, known) if len(Path(data).parts) == 1 else []  # a path is no name
     hint = f"did you mean {' or '.join(near)}?" if near else "correct the path; builtin:glyphs needs no files"
     return Diagnostic("KD401", message, span, hint)
 

@@ -97,7 +97,7 @@ def _line_faults(findings: _Findings, split: str, classes: int) -> list[Diagnost
         message = f"{_lines(findings.unusable)} of the {split} labels cannot be used: {findings.reason}"
         faults.append(Diagnostic("KD405", message, findings.unusable[0], _BOX_HINT))
     if findings.strangers:
-        message = f"{_lines(findings.strangers)} of the {split} labels name a class that the dataset has not"
+        message = f"{_lines(findings.strangers)} of the {split} labels: no such class in the dataset"
         hint = f"its {classes} classes are 0 to {classes - 1}: add the class to 'names', or mend the labels"
         faults.append(Diagnostic("KD405", message, findings.strangers[0], hint))
     return faults

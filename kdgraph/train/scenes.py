@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
@@ -24,7 +25,7 @@ SIZE = 160
 
 _SAMPLES = 3  # per pixel and axis, for smooth edges
 _SEEN = 0.35  # an object is seen in a pixel if it covers more of it than this
-_TRIES = 12
+_LEFT = 0.65  # of an object, at least this much is left in sight by those above it
 
 
 def _circle(radius: float, corners: int = 28) -> Contour:
@@ -74,21 +75,31 @@ class Box:
     bottom: int
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """An object in the picture: what is left to see of it, and how much of it there was."""
+
+    label: int
+    alpha: Alpha
+    area: float
+
+
 def draw_scene(
     photos: Sequence[NDArray[np.uint8]], seed: Sequence[int]
 ) -> tuple[NDArray[np.uint8], list[Box]]:
     """A picture [SIZE, SIZE, 3] in the photographs' channel order and the boxes of what can be seen in it."""
     random = RandomState(list(seed))
     image = _background(photos[random.randint(len(photos))], random)
-    shown: list[tuple[int, Alpha]] = []
-    for _ in range(random.randint(1, 7) if random.uniform() > 0.04 else 0):
-        placed = _place(random, [alpha for _, alpha in shown])
-        if placed is not None:
-            label, alpha = placed
+    shown: list[_Shown] = []
+    for _ in range(random.randint(3, 10) if random.uniform() > 0.04 else 0):
+        label, alpha = _pick(random)
+        left = [each.alpha * (1 - alpha) for each in shown]
+        if all(rest.sum() > _LEFT * each.area for rest, each in zip(left, shown, strict=True)):
             image = _paint(image, alpha, random)
-            shown = [(other, below * (1 - alpha)) for other, below in shown] + [(label, alpha)]
-    image = image + random.normal(0, random.uniform(0, 5), image.shape)
-    return np.clip(image, 0, 255).astype(np.uint8), [_box(label, alpha) for label, alpha in shown]
+            shown = [replace(each, alpha=rest) for rest, each in zip(left, shown, strict=True)]
+            shown.append(_Shown(label, alpha, float(alpha.sum())))
+    image = image + random.normal(0, random.uniform(0, 3), image.shape)
+    return np.clip(image, 0, 255).astype(np.uint8), [_box(each.label, each.alpha) for each in shown]
 
 
 def _background(photo: NDArray[np.uint8], random: RandomState) -> Image:
@@ -96,26 +107,31 @@ def _background(photo: NDArray[np.uint8], random: RandomState) -> Image:
     factor = random.randint(1, 1 + min(photo.shape[:2]) // SIZE)
     side = factor * SIZE
     top, left = (random.randint(0, length - side + 1) for length in photo.shape[:2])
-    crop = photo[top : top + side, left : left + side].reshape(SIZE, factor, side, 3)
-    small: Image = crop.mean(1).reshape(SIZE, SIZE, factor, 3).mean(2)
+    small = _shrink(photo[top : top + side, left : left + side], factor)
     return small * random.uniform(0.55, 1.0) + random.uniform(0, 30)
 
 
-def _place(random: RandomState, below: list[Alpha]) -> tuple[int, Alpha] | None:
-    """A glyph that hides at most a third of what can be seen of each other one; None if there is no room."""
-    for _ in range(_TRIES):
-        label = random.randint(len(GLYPHS))
-        alpha = _cover(_pose(list(GLYPHS.values())[label], random), blur=random.randint(0, 3))
-        if all((other * alpha).sum() < other.sum() / 3 for other in below):
-            return label, alpha
-    return None
+def _shrink(fine: NDArray[Any], factor: int) -> Array:
+    """The mean of each block of factor x factor values."""
+    total = np.zeros((fine.shape[0] // factor, fine.shape[1] // factor, *fine.shape[2:]))
+    for row in range(factor):
+        for column in range(factor):
+            total += fine[row::factor, column::factor]
+    return total / factor**2
+
+
+def _pick(random: RandomState) -> tuple[int, Alpha]:
+    """A glyph of any class, size and place, and the pixels that it covers."""
+    label = random.randint(len(GLYPHS))
+    contours = _pose(list(GLYPHS.values())[label], random)
+    return label, _cover(contours, blur=random.randint(0, 3))
 
 
 def _pose(contours: list[Contour], random: RandomState) -> list[Array]:
     """The contours in pixels: sized, stretched, turned and moved, their centre well inside the picture."""
-    radius = math.exp(random.uniform(math.log(9), math.log(32)))
+    radius = math.exp(random.uniform(math.log(15), math.log(36)))
     stretch = math.sqrt(random.uniform(0.8, 1.25))
-    angle = random.uniform(-math.pi / 4, math.pi / 4)
+    angle = random.uniform(-math.pi / 6, math.pi / 6)
     centre = random.uniform(0.7 * radius, SIZE - 0.7 * radius, 2)
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     scale = np.array([radius * stretch, radius / stretch])
@@ -128,7 +144,7 @@ def _cover(contours: list[Array], blur: int) -> Alpha:
     (left, top) = np.clip(np.floor(corners.min(0)) - 3, 0, SIZE).astype(int)
     (right, bottom) = np.clip(np.ceil(corners.max(0)) + 3, 0, SIZE).astype(int)
     inside = _inside(contours, _grid(left, right), _grid(top, bottom))
-    patch = inside.reshape(bottom - top, _SAMPLES, right - left, _SAMPLES).mean((1, 3))
+    patch = _shrink(inside, _SAMPLES)
     for _ in range(blur):
         for axis in (0, 1):
             patch = _smooth(patch, axis)
@@ -162,14 +178,15 @@ def _smooth(patch: Array, axis: int) -> Array:
 
 def _paint(image: Image, alpha: Alpha, random: RandomState) -> Image:
     """Lay a colour that stands out from what is below it over the picture, a little lighter to one side."""
-    below = np.average(image, axis=(0, 1), weights=alpha)
+    below = image[alpha > _SEEN].mean(0)
     colour = below
-    while np.abs(colour - below).sum() < 150:
+    while np.abs(colour - below).sum() < 240:
         colour = random.uniform(0, 255, 3)
     shade = 1 + random.uniform(-0.25, 0.25) * np.linspace(-1, 1, SIZE)
     shade = shade[:, None] if random.randint(2) else shade[None, :]
-    weight = (alpha * random.uniform(0.8, 1.0))[..., None]
-    return image * (1 - weight) + colour * shade[..., None] * weight
+    weight = (alpha * random.uniform(0.9, 1.0))[..., None]
+    painted: Image = image * (1 - weight) + colour * shade[..., None] * weight
+    return painted
 
 
 def _box(label: int, visible: Alpha) -> Box:
