@@ -38,9 +38,12 @@ def download(name: str, *, way_out: str | None, span: Span | None) -> Path:
 
 
 def unreachable(url: str) -> str | None:
-    """Why `url` cannot be reached, None when it can; waits 10 s at most for an answer."""
+    """Why `url` cannot be reached, None when it can; waits at most 10 s for an answer."""
     import requests
+    from ultralytics.utils import env_bool
 
+    if env_bool("YOLO_OFFLINE"):
+        return "YOLO_OFFLINE is set"
     try:
         requests.head(url, timeout=_REACH_SECONDS)
     except requests.RequestException as error:

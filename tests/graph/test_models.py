@@ -65,9 +65,7 @@ def test_channels_reach_the_first_layer() -> None:
     assert next(model.parameters()).shape[1] == 1
 
 
-@pytest.mark.parametrize(
-    "name", ["yolov5n", "yolov8n", "yolov9t", "yolov10n", "yolo11n-seg", "yolo26n"]
-)
+@pytest.mark.parametrize("name", ["yolov5n", "yolov8n", "yolov9t", "yolov10n", "yolo11n-seg", "yolo26n"])
 def test_on_the_meta_device_shapes_and_strides_are_those_of_the_real_model(name: str) -> None:
     ref = ModelSpec(model=name)
     bare, full = build_model(ref, nc=4, meta=True), build_model(ref, nc=4)
@@ -191,7 +189,7 @@ def test_a_name_like_no_other(here: Path) -> None:
 def offline(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nothing listens there
-    for variable in ("no_proxy", "NO_PROXY"):
+    for variable in ("no_proxy", "NO_PROXY", "YOLO_OFFLINE"):
         monkeypatch.delenv(variable, raising=False)
     return here
 
@@ -210,6 +208,11 @@ def test_no_network_for_weights(offline: Path) -> None:
 def test_a_teacher_without_network_can_be_trained(offline: Path) -> None:
     with pytest.raises(ModelError, match=r"first: \{model: yolo12x.yaml, train: \{epochs: 100\}\}"):
         build_model(TeacherSpec(model="yolo12x.pt"), nc=None)
+
+
+def test_offline_by_setting_tries_nothing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YOLO_OFFLINE", "true")
+    assert "cannot be downloaded (YOLO_OFFLINE is set)\n" in refusal("yolo12x.pt")
 
 
 def test_a_release_without_known_architecture(here: Path) -> None:

@@ -208,7 +208,7 @@ def test_one_label_is_found_wherever_it_is(tmp_path: Path) -> None:
 def offline(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nothing listens there
-    for variable in ("no_proxy", "NO_PROXY"):
+    for variable in ("no_proxy", "NO_PROXY", "YOLO_OFFLINE"):
         monkeypatch.delenv(variable, raising=False)
     return data
 
