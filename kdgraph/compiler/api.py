@@ -11,9 +11,9 @@ from kdgraph.compiler.lower import lower
 from kdgraph.compiler.passes.base import Account
 from kdgraph.compiler.pipeline import run_passes
 from kdgraph.errors import Diagnostic, GraphError
-from kdgraph.graph.ir import DistillGraph
+from kdgraph.graph.ir import DistillGraph, Role
 from kdgraph.graph.pair import build_pair
-from kdgraph.graph.yolo import trace_model
+from kdgraph.graph.yolo import TracedModel, trace_model
 from kdgraph.spec.schema import Spec
 
 __all__ = ["Plan", "compile", "plan"]
@@ -45,7 +45,7 @@ def plan(
     Raises ModelError, DataError or GraphError, the last with every mistake in the edges.
     """
     pair = build_pair(spec, student=student, teacher=teacher, weights=weights)
-    traced = {
+    traced: dict[Role, TracedModel] = {
         "student": trace_model(pair.student, f"the student '{spec.student.model}'"),
         "teacher": trace_model(pair.teacher, f"the teacher '{spec.teacher.model}'"),
     }

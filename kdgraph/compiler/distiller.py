@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from kdgraph.compiler.edges import EdgeLoss
 from kdgraph.compiler.lower import Lowered
 from kdgraph.compiler.masks import LABELS
 from kdgraph.errors import Diagnostic, RunError
@@ -68,6 +69,10 @@ class Distiller(nn.Module):
         self.labels = lowered.labels
         # Not registered: it holds the same modules again, and a state dict would list them twice.
         self._graph = (lowered.module,)
+        # DDP would send the teacher's weights around at every step, though they are the same everywhere.
+        self._ddp_params_and_buffers_to_ignore = [
+            f"teacher.{name}" for name, _ in self.teacher.named_buffers()
+        ]
         self._edge_names = dict(zip(spec.edges, lowered.edges, strict=True))
         self.set_epoch(0)
         self.train()
@@ -95,11 +100,11 @@ class Distiller(nn.Module):
         total = epochs or int(self.spec.train.get("epochs", 100))
         for name, edge in self.spec.edges.items():
             module = self.edges[self._edge_names[name]]
-            weights = weights_at(edge, module.levels, epoch, total)
-            module.weights.copy_(torch.tensor(weights))  # type: ignore[operator,union-attr]
+            assert isinstance(module, EdgeLoss)
+            module.weights.copy_(torch.tensor(weights_at(edge, module.levels, epoch, total)))
 
     def save(self, path: str | Path) -> None:
-        """Write the student, and nothing else, as a checkpoint that `YOLO(path)` and the `yolo` command load."""
+        """Write the student, and nothing else, as a checkpoint for `YOLO(path)` and the `yolo` command."""
         student: Any = deepcopy(self.student).eval()
         student.criterion = None  # the detection loss, made by training
         arguments = dict(getattr(student, "args", {}))
@@ -134,12 +139,13 @@ class Distiller(nn.Module):
                 Diagnostic(
                     "KD504",
                     f"edge '{edges[0]}': mask 'foreground' needs labels, and this batch has none",
-                    hint=f"call distiller(batch) with a dict of img, {', '.join(LABELS)}, or use another mask",
+                    hint=f"call it with a dict of img, {', '.join(LABELS)}, or use another mask",
                 )
             )
         return [batch[label] for label in self.labels]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Distiller:
-        super()._apply(fn, recurse)
-        self._graph[0]._apply(fn)  # tensors that the graph reads directly; twice is as good as once for the rest
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        # The tensors that the graph reads directly; for the rest twice is as good as once.
+        self._graph[0]._apply(fn)  # type: ignore[no-untyped-call]
         return self

@@ -1,4 +1,4 @@
-"""The teacher's modules, out of reach of whatever trains: their weights are buffers that no state dict holds."""
+"""The teacher's modules, out of reach of whatever trains: weights are buffers that no state dict holds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def frozen(leaf: nn.Module, norm: nn.Module | None = None) -> nn.Module:
     twin = copy.copy(leaf).eval()
     twin._parameters, twin._buffers, twin._non_persistent_buffers_set = {}, {}, set()
     twin._modules = {name: frozen(child) for name, child in leaf._modules.items() if child is not None}
-    weights = dict(leaf.named_parameters(recurse=False))
+    weights: dict[str, Tensor] = dict(leaf.named_parameters(recurse=False))
     if norm is not None:
         weights = _folded(leaf, norm)
     for name in leaf._parameters:
@@ -36,13 +36,14 @@ def _detached(tensor: Tensor | None) -> Tensor | None:
 
 def _folded(conv: nn.Module, norm: nn.Module) -> dict[str, Tensor]:
     """Weight and bias of a convolution that does the work of `norm` too; computed in float64."""
-    assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
     dtype = conv.weight.dtype
     bias = None if conv.bias is None else conv.bias.detach().double()
-    mean, var, scale, shift = (
-        None if t is None else t.detach().double()
-        for t in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
-    )
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    mean, var = norm.running_mean.double(), norm.running_var.double()
+    scale, shift = (None if t is None else t.detach().double() for t in (norm.weight, norm.bias))
     with torch.no_grad():
         fused = fuse_conv_bn_weights(conv.weight.detach().double(), bias, mean, var, norm.eps, scale, shift)
     return {"weight": fused[0].detach().to(dtype), "bias": fused[1].detach().to(dtype)}

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
+from itertools import count as count_from
 from typing import Any
 
 import torch.fx as fx
@@ -104,7 +106,7 @@ class _Lowering:
         return self.fx.create_node(op.node.op, target, args, kwargs, f"{op.role}_{op.node.name}")
 
     def _adapter(self, key: str, adapter: Adapter) -> fx.Node:
-        name = _attribute("adapter", adapter.name)
+        name = _attribute("adapter", adapter.name, self.adapters)
         options = dict(adapter.options)
         self.adapters[name] = registry.adapter(
             adapter.kind, (0, adapter.channels[0], 0, 0), (0, adapter.channels[1], 0, 0), **options
@@ -116,7 +118,7 @@ class _Lowering:
         if mask.kind == "level":
             args = (self._input(key, "mask"), self._inputs(key, "maps"), mask.level)
             return self.fx.call_function(level_mask, args)
-        name = _attribute("mask", mask.name)
+        name = _attribute("mask", mask.name, self.masks)
         options = dict(mask.options)
         if mask.kind == "teacher_score":
             self.masks[name] = registry.mask("teacher_score", **options)
@@ -147,7 +149,7 @@ class _Lowering:
         losses = {}
         for name, edge in self.graph.spec.edges.items():
             own = [(key, term) for key, term in terms.items() if term.edge is edge]
-            attribute = _attribute("edge", name)
+            attribute = _attribute("edge", name, self.edges)
             self.edges[attribute] = EdgeLoss(
                 [self._criterion(k, t) for k, t in own], [t.level or t.name for _, t in own]
             )
@@ -166,9 +168,12 @@ class _Lowering:
     def _taps(self) -> Mapping[str, Any]:
         pairs: dict[str, dict[Role, Any]] = {}
         for key in self.graph.of(Term):
-            sides = {role: self._tap_behind(key, role) for role in ("student", "teacher")}
-            name = sides["student"][0]
-            pairs[name] = {role: value for role, (_, value) in sides.items()}  # type: ignore[misc]
+            sides: dict[Role, tuple[str, Any]] = {
+                "student": self._tap_behind(key, "student"),
+                "teacher": self._tap_behind(key, "teacher"),
+            }
+            name = _pair_name(sides, pairs)
+            pairs[name] = {role: value for role, (_, value) in sides.items()}
         return pairs
 
     def _tap_behind(self, term: str, role: str) -> tuple[str, Any]:
@@ -183,8 +188,19 @@ class _Lowering:
         """What the fx graph's targets are looked up in."""
         root = nn.Module()
         root.student = self.graph.models["student"].module
-        root.teacher, root.adapters, root.masks, root.edges = self.teacher, self.adapters, self.masks, self.edges
+        root.teacher, root.adapters, root.masks, root.edges = (
+            self.teacher,
+            self.adapters,
+            self.masks,
+            self.edges,
+        )
         return root
+
+
+def _pair_name(sides: Mapping[Role, tuple[str, Any]], taken: Mapping[str, Mapping[Role, Any]]) -> str:
+    """The student's tap; with the teacher's behind it where the same one is compared to another as well."""
+    (student, _), (teacher, value) = sides["student"], sides["teacher"]
+    return student if taken.get(student, {}).get("teacher", value) is value else f"{student}/{teacher}"
 
 
 def _place(root: nn.Module, path: str, leaf: nn.Module) -> None:
@@ -197,6 +213,11 @@ def _place(root: nn.Module, path: str, leaf: nn.Module) -> None:
     root.add_module(name, leaf)
 
 
-def _attribute(kind: str, name: str) -> str:
-    """A module name without dots, and never one that Ultralytics freezes by name (it looks for `.dfl`)."""
-    return f"{kind}_" + name.replace(".", "_").replace("-", "_")
+def _attribute(kind: str, name: str, taken: nn.ModuleDict) -> str:
+    """A module name without dots, and never one that Ultralytics freezes by name (it looks for `.dfl`).
+
+    Edges `a-b` and `a_b` would be one; the later one gets a number.
+    """
+    plain = f"{kind}_" + name.replace(".", "_").replace("-", "_")
+    numbered = (f"{plain}_{count}" for count in count_from(2))
+    return next(candidate for candidate in chain([plain], numbered) if candidate not in taken)

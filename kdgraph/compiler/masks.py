@@ -33,7 +33,9 @@ def connect_mask(graph: DistillGraph, term: str, anchors: bool) -> None:
 def _teacher_score(graph: DistillGraph, term: Term, anchors: bool) -> str:
     part = "" if anchors else f".{_level(graph, term, 'teacher')}"
     options = tuple(sorted(term.edge.mask.options.items()))
-    key = graph.add(f"mask:{term.name}", Mask(f"score_{term.name}", "teacher_score", options, None, "teacher"))
+    key = graph.add(
+        f"mask:{term.name}", Mask(f"score_{term.name}", "teacher_score", options, None, "teacher")
+    )
     for branch in ("head.cls", "head.o2o.cls"):
         node = graph.models["teacher"].names.get(branch + part)
         if node is not None:

@@ -62,7 +62,9 @@ def _side(edge: EdgeSpec, role: Role, names: Names) -> tuple[list[Named], list[D
 
 
 def _unknown(edge: EdgeSpec, role: Role, pattern: str, names: Names) -> Diagnostic:
-    near = [name for name in closest(pattern, names) if is_raw(name) == is_raw(pattern)] or closest(pattern, names)
+    near = [name for name in closest(pattern, names) if is_raw(name) == is_raw(pattern)] or closest(
+        pattern, names
+    )
     family = sorted({n for n in names if n.split(".")[0] == pattern.split(".")[0] and n.count(".") < 3})
     hint = f"did you mean {_quoted(near)}? " if near else ""
     if family and not is_raw(pattern):

@@ -15,10 +15,10 @@ import networkx as nx
 import torch.fx as fx
 from torch import nn
 
-from kdgraph.spec.components import Layout
-from kdgraph.spec.schema import Component, EdgeSpec, Spec
 from kdgraph.graph.shapes import Facts
 from kdgraph.graph.yolo import TracedModel
+from kdgraph.spec.components import Layout
+from kdgraph.spec.schema import Component, EdgeSpec, Spec
 
 __all__ = ["Adapter", "DistillGraph", "Input", "Mask", "Op", "Role", "Tap", "Term", "Vertex"]
 
@@ -32,7 +32,7 @@ class Op:
     role: Role
     node: fx.Node = field(repr=False)
     module: nn.Module | None = field(default=None, repr=False)
-    facts: Facts = Facts()
+    facts: Facts = field(default_factory=Facts)
     folded: nn.Module | None = field(default=None, repr=False)
 
     @property
@@ -96,8 +96,8 @@ class DistillGraph:
     """The multigraph and what it was made from.
 
     `models` are the traced student and teacher, `spec` the experiment. `image_size` (height, width in
-    pixels), `channels` and `batch` are the images at which shapes are inferred. `alias` maps a vertex that a pass removed to the one that
-    now gives its value.
+    pixels), `channels` and `batch` are the images at which shapes are inferred. `alias` maps a vertex that a
+    pass removed to the one that now gives its value.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class DistillGraph:
         self.channels = channels
         self.batch = 2  # one image would make batch statistics of 1×1 maps undefined
         self.alias: dict[str, str] = {}
-        self._graph = nx.MultiDiGraph()
+        self._graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         for role, model in self.models.items():
             self._add_model(role, model)
 
@@ -144,7 +144,7 @@ class DistillGraph:
 
     def inputs(self, key: str) -> list[tuple[str, str]]:
         """(port, source) of each edge that enters `key`, in the order in which they were connected."""
-        return [(port, source) for source, _, port in self._graph.in_edges(key, data="port")]
+        return [(data["port"], source) for source, _, data in self._graph.in_edges(key, data=True)]
 
     def source(self, key: str, port: str) -> str | None:
         """The vertex that enters `key` at `port`, if any."""
@@ -198,7 +198,8 @@ class DistillGraph:
 
     def disconnect(self, key: str, port: str) -> None:
         """Remove what enters `key` at `port`."""
-        doomed = [(s, k, e) for s, k, e, p in self._graph.in_edges(key, keys=True, data="port") if p == port]
+        edges = self._graph.in_edges(key, keys=True, data=True)
+        doomed = [(s, k, e) for s, k, e, data in edges if data["port"] == port]
         self._graph.remove_edges_from(doomed)
 
     def update(self, key: str, **changes: Any) -> None:
@@ -209,8 +210,8 @@ class DistillGraph:
 
     def replace_with(self, old: str, new: str) -> None:
         """Users of `old` read `new` from now on; `old` goes."""
-        for _, user, port in list(self._graph.out_edges(old, data="port")):
-            self._graph.add_edge(new, user, port=port)
+        for _, user, data in list(self._graph.out_edges(old, data=True)):
+            self._graph.add_edge(new, user, port=data["port"])
         self._graph.remove_node(old)
         self.alias[old] = new
 

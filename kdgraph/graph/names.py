@@ -39,7 +39,9 @@ def tap_names(
     nodes = {**model.names, **_backbone_levels(model, shape_of, image_size)}
     layouts = _layouts(model)
     names = {
-        name: Named(name, node, layouts.get(node, "features"), level_of(shape_of(node), image_size), shape_of(node))
+        name: Named(
+            name, node, layouts.get(node, "features"), level_of(shape_of(node), image_size), shape_of(node)
+        )
         for name, node in nodes.items()
     }
     return dict(sorted(names.items(), key=lambda item: is_raw(item[0])))
@@ -102,4 +104,5 @@ def _output_kind(name: str) -> Literal["cls", "dfl", "box"] | None:
     parts = [part for part in name.split(".") if part != "o2o"]
     if parts[0] != "head" or len(parts) not in (2, 3):
         return None
-    return next((kind for kind in ("cls", "dfl", "box") if parts[1] == kind), None)  # type: ignore[return-value]
+    kinds: tuple[Literal["cls", "dfl", "box"], ...] = ("cls", "dfl", "box")
+    return next((kind for kind in kinds if parts[1] == kind), None)

@@ -42,8 +42,10 @@ def build_pair(
         student = build_student(spec, weights=weights)
     if teacher is None:
         teacher = build_teacher(spec, weights=weights)
+    if teacher is student:
+        teacher = deepcopy(teacher)  # else the teacher would follow its student: weights are not copied below
     if isinstance(getattr(student, "args", None), dict):
-        student.args = IterableSimpleNamespace(**student.args)  # type: ignore[assignment,arg-type]
+        student.args = IterableSimpleNamespace(**student.args)  # type: ignore[arg-type]
     return Pair(student, teacher, info.channels if info else 3)
 
 
@@ -58,7 +60,7 @@ def build_teacher(spec: Spec, *, weights: bool = True) -> nn.Module:
 
 
 def _info(spec: Spec) -> DataInfo | None:
-    return None if spec.data is None else data_info(spec.data, spec.path and spec.path.parent)
+    return None if spec.data is None else data_info(spec.data, spec.path and spec.path.parent, span=spec.span("data"))
 
 
 def _build(ref: ModelSpec, info: DataInfo | None, *, own_classes: bool, weights: bool) -> nn.Module:
@@ -71,7 +73,7 @@ def _build(ref: ModelSpec, info: DataInfo | None, *, own_classes: bool, weights:
 
 
 def _with_classes(model: Any, ref: ModelSpec, info: DataInfo, weights: bool) -> nn.Module:
-    """A checkpoint's model with the classes of the data: what transfers keeps its weights, as in a fine-tune."""
+    """A checkpoint's model with the classes of the data: what fits keeps its weights, as in a fine-tune."""
     with quiet():
         architecture = {**deepcopy(model.yaml), "nc": info.nc}
         if weights:

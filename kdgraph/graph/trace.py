@@ -52,10 +52,8 @@ class PathTracer(fx.Tracer):
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         path = self.path_of_module(m)
         self._stack.append((path, m))
-        try:
-            result = super().call_module(m, forward, args, kwargs)
-        finally:
-            self._stack.pop()
+        result = super().call_module(m, forward, args, kwargs)  # on an error, the stack tells where it was
+        self._stack.pop()
         if isinstance(result, fx.Proxy):
             self._record(path, result.node)
         return result
@@ -77,7 +75,7 @@ class PathTracer(fx.Tracer):
 
     def iter(self, obj: fx.Proxy) -> Iterator[Any]:
         if isinstance(obj, SizedProxy):
-            return iter([obj[i] for i in range(len(obj))])
+            return iter([obj[i] for i in range(len(obj))])  # type: ignore[index]
         return super().iter(obj)
 
     def _names_below(self, owner: nn.Module) -> dict[int, str]:
@@ -105,10 +103,13 @@ def _join(path: str, name: str) -> str:
 
 def _static_length(node: fx.Node) -> int | None:
     """The number of parts that a chunk or split node returns, where its arguments tell."""
-    if node.op not in ("call_method", "call_function") or len(node.args) < 2:
+    if node.op not in ("call_method", "call_function"):
         return None
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    parts = node.args[1]
+    named = node.kwargs.get(
+        "chunks", node.kwargs.get("split_size", node.kwargs.get("split_size_or_sections"))
+    )
+    parts = node.args[1] if len(node.args) > 1 else named
     if name == "chunk" and isinstance(parts, int):
         return parts
     if name == "split" and isinstance(parts, (tuple, list)):
@@ -124,7 +125,7 @@ def trace_module(root: nn.Module, what: str) -> tuple[fx.GraphModule, Mapping[st
     tracer = PathTracer()
     try:
         graph = tracer.trace(root)
-    except (fx.proxy.TraceError, TypeError, RuntimeError, ValueError, AttributeError) as error:
+    except Exception as error:  # a model that meets a Proxy fails in whatever way its code does
         where = tracer._stack[-1][0] or "its forward"
         raise GraphError(
             Diagnostic(

@@ -8,7 +8,7 @@ import torch.fx as fx
 
 from kdgraph.graph.ir import Adapter, DistillGraph, Op, Tap, Term, op_key
 
-__all__ = ["InvariantError", "overwrites", "verify"]
+__all__ = ["InvariantError", "overwritten", "verify"]
 
 
 class InvariantError(RuntimeError):
@@ -22,8 +22,15 @@ def verify(graph: DistillGraph, after: str) -> None:
         raise InvariantError(f"after {after}: " + "; ".join(faults))
 
 
-def overwrites(node: fx.Node) -> bool:
-    """Whether a node writes to its first argument: `x += y`, `x.add_(y)`."""
+def overwritten(node: fx.Node) -> bool:
+    """Whether a later operation writes to this node's value, so that who reads it may find another one."""
+    return any(_writes(user) and user.args[:1] == (node,) for user in node.users)
+
+
+def _writes(node: fx.Node) -> bool:
+    """Whether a node writes to its first argument: `x += y`, `x.add_(y)`, `relu(x, inplace=True)`."""
+    if node.kwargs.get("inplace") is True:
+        return True
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     if node.op == "call_method":
         return name.endswith("_") and not name.endswith("__")
@@ -51,7 +58,7 @@ def _taps(graph: DistillGraph) -> Iterator[str]:
         vertex = graph[source] if source else None
         if not isinstance(vertex, Op) or vertex.role != tap.role:
             yield f"{key} reads no operation of the {tap.role}"
-        elif any(overwrites(user) for user in vertex.node.users):
+        elif overwritten(vertex.node):
             yield f"{key} is overwritten in place by a later operation"
 
 

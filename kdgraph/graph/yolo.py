@@ -16,8 +16,8 @@ import torch.fx as fx
 from torch import Tensor, nn
 from ultralytics.nn.modules.head import Detect
 
-from kdgraph.nn.dfl import distances
 from kdgraph.graph.trace import trace_module
+from kdgraph.nn.dfl import distances
 
 __all__ = ["Head", "TracedModel", "trace", "trace_model"]
 
@@ -82,7 +82,7 @@ def trace_model(model: nn.Module, what: str = "the model") -> TracedModel:
     """
     for module in model.modules():
         if getattr(module, "inplace", False) is True:
-            module.inplace = False
+            module.inplace = False  # type: ignore[assignment]
     with _training_head(model):
         module, paths = trace_module(LayerWalk(model), what)
     module.graph.lint()
@@ -170,8 +170,7 @@ def _branch_names(
         yield from _tower_names(f"{prefix}.cls.{level}", tower, paths, module_paths)
     for level, tower in zip(head.levels, branch["box_head"], strict=True):
         boxes = paths[module_paths[id(tower)]]
-        if bins:
-            yield from _tower_names(f"{prefix}.dfl.{level}", tower, paths, module_paths)
+        yield from _tower_names(f"{prefix}.{'dfl' if bins else 'box'}.{level}", tower, paths, module_paths)
         yield f"{prefix}.box.{level}", _distances(traced, boxes, head, f"{prefix}.box.{level}")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kdgraph.compiler.passes.base import Pass, PassResult
 from kdgraph.compiler.passes.insert_adapters import tap_of, tap_shape
 from kdgraph.errors import Diagnostic
-from kdgraph.graph.ir import Adapter, DistillGraph, Op, Tap, Term
+from kdgraph.graph.ir import Adapter, DistillGraph, Mask, Op, Tap, Term
 from kdgraph.spec.components import CRITERIA
 from kdgraph.spec.schema import EdgeSpec, LevelWeight
 
@@ -33,20 +33,25 @@ class CheckEdges(Pass):
             for fault in _weight_faults(edge, levels):
                 faults.setdefault(f"{edge.name}: weight", fault)
         terms = len(graph.of(Term))
-        note = f"{terms} terms of {len(graph.spec.edges)} edges fit" if not faults else f"{len(faults)} faults"
+        note = (
+            f"{terms} terms of {len(graph.spec.edges)} edges fit" if not faults else f"{len(faults)} faults"
+        )
         return PassResult(graph, (note,), tuple(faults.values()))
 
 
 def _term_faults(graph: DistillGraph, key: str, term: Term) -> Iterator[Diagnostic]:
     student, teacher = (graph[tap_of(graph, key, role)] for role in ("student", "teacher"))
-    assert isinstance(student, Tap) and isinstance(teacher, Tap)
+    assert isinstance(student, Tap)
+    assert isinstance(teacher, Tap)
     if not _learns(graph, tap_of(graph, key, "student")):
-        yield _fault("KD203", term, f"nothing that learns comes before the tap '{student.name}'", "tap a later node")
+        yield _fault(
+            "KD203", term, f"nothing that learns comes before the tap '{student.name}'", "tap a later node"
+        )
     layouts = _layout_faults(term, student, teacher)
     if layouts:
         yield layouts
         return
-    shapes = _shape_faults(graph, key, term, student)
+    shapes = _shape_faults(graph, key, term, student) or _mask_faults(graph, key, term)
     if shapes:
         yield shapes
 
@@ -72,7 +77,8 @@ def _layout_faults(term: Term, student: Tap, teacher: Tap) -> Diagnostic | None:
     return _fault(
         "KD203",
         term,
-        f"criterion '{term.criterion.name}' does not compare {_LAYOUTS[student.layout]}, which '{student.name}' is",
+        f"criterion '{term.criterion.name}' does not compare {_LAYOUTS[student.layout]}, "
+        f"which '{student.name}' is",
         f"criteria for it: {', '.join(others)}",
         "criterion",
     )
@@ -86,11 +92,21 @@ def _shape_faults(graph: DistillGraph, key: str, term: Term, tap: Tap) -> Diagno
     ours, theirs = tap_shape(graph, key, "student"), tap_shape(graph, key, "teacher")
     if ours is None or theirs is None:
         side = "student" if ours is None else "teacher"
-        return _fault("KD203", term, f"the {side}'s tap is no tensor", "tap a node that `kdgraph nodes` shows a shape for")
+        return _fault(
+            "KD203",
+            term,
+            f"the {side}'s tap is no tensor",
+            "tap a node that `kdgraph nodes` shows a shape for",
+        )
     if tap.layout in ("cls", "dfl") and ours[1] != theirs[1]:
         return _head_fault(graph, term, tap)
     if tap.layout == "features" and term.criterion.name in _NEEDS_MAPS and len(ours) != 4:
-        return _fault("KD203", term, f"'{tap.name}' is {_shown(ours)}, and {term.criterion.name} compares maps C×H×W", "")
+        return _fault(
+            "KD203",
+            term,
+            f"'{tap.name}' is {_shown(ours)}, and {term.criterion.name} compares maps C×H×W",
+            "",
+        )
     adapted = _adapted(graph, key, ours, theirs)
     if adapted[1:] != theirs[1:]:
         return _fault(
@@ -104,12 +120,39 @@ def _shape_faults(graph: DistillGraph, key: str, term: Term, tap: Tap) -> Diagno
     return None
 
 
+_CELLS = {
+    "teacher_score": "logits",
+    "foreground": "scores",
+    "level": "maps",
+}  # the port that a mask's size is of
+
+
+def _mask_faults(graph: DistillGraph, key: str, term: Term) -> Diagnostic | None:
+    """A mask has the cells of one level, or of all anchors; what it weighs must have the same."""
+    source, theirs = graph.source(key, "mask"), tap_shape(graph, key, "teacher")
+    mask = graph[source] if source else None
+    if not isinstance(mask, Mask) or source is None or theirs is None:
+        return None
+    sized = graph[[s for port, s in graph.inputs(source) if port == _CELLS[mask.kind]][mask.level or 0]]
+    cells = sized.facts.shape if isinstance(sized, Op) else None
+    if cells is None or cells[2:] == theirs[2:]:
+        return None
+    name = term.edge.mask.name
+    what = f"mask '{name}' weighs {_shown(cells[1:])} cells, and the teacher's tap is {_shown(theirs)}"
+    return _fault(
+        "KD203", term, what, "use `mask: all`, or tap maps of the head's levels on both sides", "mask"
+    )
+
+
 def _head_fault(graph: DistillGraph, term: Term, tap: Tap) -> Diagnostic:
-    heads = [graph.models[role].head for role in ("student", "teacher")]  # type: ignore[index]
+    heads = [graph.models["student"].head, graph.models["teacher"].head]
     if tap.layout == "cls":
         counts = [head.classes if head else 0 for head in heads]
         what = f"the student has {counts[0]} classes, the teacher {counts[1]}"
-        mend = "train the teacher on the same data (`teacher: {model: …, train: {epochs: …}}`), or use edges of the neck"
+        mend = (
+            "train the teacher on the same data (`teacher: {model: …, train: {epochs: …}}`), "
+            "or use edges of the neck"
+        )
     else:
         counts = [head.reg_max if head else 0 for head in heads]
         what = f"the student has {counts[0]} DFL bins, the teacher {counts[1]}"

@@ -61,7 +61,8 @@ def _kinds(graph: DistillGraph, key: str, term: Term) -> list[str]:
 def _insert(graph: DistillGraph, key: str, term: Term, kind: str) -> None:
     ours, theirs = tap_shape(graph, key, "student"), tap_shape(graph, key, "teacher")
     source, teacher = graph.source(key, "student"), graph.source(key, "teacher")
-    assert source is not None and teacher is not None
+    assert source is not None
+    assert teacher is not None
     options = term.edge.adapter.options if term.edge.adapter.name == kind else {}
     channels = (ours[1], theirs[1]) if ours and theirs and min(len(ours), len(theirs)) > 1 else (0, 0)
     name = f"{term.name}.{kind}"

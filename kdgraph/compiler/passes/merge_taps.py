@@ -21,7 +21,9 @@ class MergeTaps(Pass):
     def run(self, graph: DistillGraph) -> PassResult:
         graph, notes = graph.copy(), []
         seen: dict[Hashable, str] = {}
-        for key in list(graph.order()):  # inputs first, so that equal inputs are one when their users are compared
+        for key in list(
+            graph.order()
+        ):  # inputs first, so that equal inputs are one when their users are compared
             vertex = graph[key]
             if not isinstance(vertex, (Tap, Mask, Adapter)):
                 continue

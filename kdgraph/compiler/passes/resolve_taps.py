@@ -8,6 +8,7 @@ from kdgraph.compiler.taps import Pair, Unresolved, pairs_of
 from kdgraph.errors import Diagnostic
 from kdgraph.graph.ir import DistillGraph, Op, Role, Tap, Term, op_key
 from kdgraph.graph.names import Named, tap_names
+from kdgraph.graph.verify import overwritten
 from kdgraph.spec.schema import EdgeSpec
 
 
@@ -27,8 +28,8 @@ class ResolveTaps(Pass):
         for edge in graph.spec.edges.values():
             try:
                 pairs = pairs_of(edge, names)
-                for pair in pairs:
-                    _add_term(graph, edge, pair)
+                for pair, suffix in zip(pairs, _suffixes(pairs), strict=True):
+                    _add_term(graph, edge, pair, suffix)
                 notes.append(f"{edge.name}: " + ", ".join(_told(pair) for pair in pairs))
             except Unresolved as unresolved:
                 faults.extend(unresolved.diagnostics)
@@ -41,8 +42,13 @@ def names_of(graph: DistillGraph, role: Role) -> dict[str, Named]:
     return tap_names(graph.models[role], lambda node: ops[node].facts.shape, graph.image_size)
 
 
-def _add_term(graph: DistillGraph, edge: EdgeSpec, pair: Pair) -> None:
-    suffix = pair.level or pair.student.name
+def _suffixes(pairs: list[Pair]) -> list[str]:
+    """What tells the terms of one edge apart: their levels, or the taps where a level comes twice."""
+    levels = [pair.level for pair in pairs]
+    return [p.level if p.level and levels.count(p.level) == 1 else p.student.name for p in pairs]
+
+
+def _add_term(graph: DistillGraph, edge: EdgeSpec, pair: Pair, suffix: str) -> None:
     name = f"{edge.name}.{suffix}"
     student = _add_tap(graph, edge, "student", pair.student)
     teacher = _add_tap(graph, edge, "teacher", pair.teacher)
@@ -52,7 +58,21 @@ def _add_term(graph: DistillGraph, edge: EdgeSpec, pair: Pair) -> None:
     connect_mask(graph, term, anchors=len(pair.student.shape or ()) == 3)
 
 
+def _check_kept(edge: EdgeSpec, role: Role, named: Named) -> None:
+    """Raise Unresolved (KD203) for a node whose value does not last until a criterion reads it."""
+    if overwritten(named.node):
+        raise Unresolved(
+            Diagnostic(
+                "KD203",
+                f"edge '{edge.name}': the {role} overwrites '{named.name}' in place right after computing it",
+                edge.taps.span(role) or edge.span("taps"),
+                hint="tap the node after it",
+            )
+        )
+
+
 def _add_tap(graph: DistillGraph, edge: EdgeSpec, role: Role, named: Named) -> str:
+    _check_kept(edge, role, named)
     tap = Tap(role, named.name, named.layout, named.level)
     return graph.add(f"tap:{edge.name}:{role}.{named.name}", tap, value=op_key(role, named.node))
 
