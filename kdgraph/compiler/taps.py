@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kdgraph.errors import Diagnostic, Span, closest
 from kdgraph.graph.ir import Role
@@ -43,7 +43,7 @@ def pairs_of(edge: EdgeSpec, names: Mapping[Role, Names]) -> list[Pair]:
     student, faults = _side(edge, "student", names["student"])
     teacher, more = _side(edge, "teacher", names["teacher"])
     if faults or more:
-        raise Unresolved(*faults, *more)
+        raise Unresolved(*_joined(edge, faults, more))
     if edge.level is not None:
         student, teacher = (_select(edge, side) for side in (student, teacher))
     return _match(edge, student, teacher)
@@ -59,6 +59,13 @@ def _side(edge: EdgeSpec, role: Role, names: Names) -> tuple[list[Named], list[D
         if not matches:
             faults.append(_unknown(edge, role, pattern, names))
     return list(found.values()), faults
+
+
+def _joined(edge: EdgeSpec, ours: list[Diagnostic], theirs: list[Diagnostic]) -> list[Diagnostic]:
+    """Both sides' mistakes; told once where one text names both sides and both answer alike."""
+    if edge.taps.student != edge.taps.teacher or [d.hint for d in ours] != [d.hint for d in theirs]:
+        return [*ours, *theirs]
+    return [replace(d, message=d.message.replace("'student.", "'")) for d in ours]
 
 
 def _unknown(edge: EdgeSpec, role: Role, pattern: str, names: Names) -> Diagnostic:

@@ -53,6 +53,9 @@ STUDENT: Mapping[str, str] = _RESERVED | {
     "data": "write the dataset as `data:` at the top of the spec",
     "task": "delete it: the student's model decides the task",
     "distill_model": "write the teacher as `teacher:` at the top of the spec",
+    "pretrained": "delete it: the student starts from what `student:` names, a checkpoint or a bare yaml",
+    "compile": "delete it: it compiles Ultralytics' model alone; in your own loop, torch.compile the distiller",
+    "quantize": "delete it: distil first, then train the student with quantization",
 }
 """Arguments that the top-level `train:` must leave alone, and what to do instead."""
 TEACHER: Mapping[str, str] = _RESERVED | {
@@ -60,6 +63,7 @@ TEACHER: Mapping[str, str] = _RESERVED | {
     "data": "delete it: the teacher is trained on `data:` of the spec",
     "task": "delete it: the teacher's model decides the task",
     "distill_model": "delete it: the teacher is trained alone",
+    "pretrained": "delete it: the teacher starts from what `model:` names, a checkpoint or a bare yaml",
 }
 """The same for the teacher's own `train:`."""
 

@@ -1,0 +1,112 @@
+"""A run that is interrupted goes on, adapters and their optimiser state included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import kdgraph
+from kdgraph.errors import RunError
+from kdgraph.train.data import check_dataset
+from kdgraph.train.folder import RunFolder
+from kdgraph.train.run import resume
+from kdgraph.train.trainer import DistillTrainer
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SPEC = """\
+student: yolo11n.yaml
+teacher: {teacher}
+data: {data}
+edges:
+  neck: {{taps: neck.*, criterion: mimic}}
+train: {{epochs: 3, imgsz: 64, batch: 4, nbs: 4, optimizer: AdamW, lr0: 0.001, plots: false, val: false}}
+"""
+
+
+class Killed(BaseException):
+    """What a power cut looks like from inside."""
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path, squares: Path) -> DistillTrainer:
+    """A trainer that was stopped in its second epoch, after the first had been saved."""
+    from ultralytics import YOLO
+
+    YOLO("yolo11s.yaml").save(tmp_path / "teacher.pt")
+    file = tmp_path / "spec.yaml"
+    file.write_text(SPEC.format(teacher=tmp_path / "teacher.pt", data=squares))
+    spec = kdgraph.load(file)
+    folder = RunFolder(tmp_path / "run")
+    teacher, data = str(tmp_path / "teacher.pt"), check_dataset(str(squares))
+    folder.write(file.read_text(), file, teacher, data)
+    overrides = {**spec.train, "model": "yolo11n.yaml", "data": data, "save_dir": str(folder.path)}
+    trainer = DistillTrainer(overrides=overrides, spec=spec, teacher=teacher)
+
+    def kill(running: DistillTrainer) -> None:
+        if running.epoch == 1:
+            raise Killed
+
+    trainer.add_callback("on_train_batch_end", kill)
+    with pytest.raises(Killed):
+        trainer.train()
+    return trainer
+
+
+def test_adapters_and_optimiser_come_back(interrupted: DistillTrainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = interrupted.folder
+    saved = folder.load_adapters(0)
+    checkpoint = torch.load(folder.last, weights_only=False)
+    seen: dict[str, object] = {}
+
+    def look(running: DistillTrainer, event: str) -> None:
+        if event == "on_train_start":
+            seen["epoch"] = running.start_epoch
+            seen["adapters"] = {k: v.clone() for k, v in running.distiller.adapters.state_dict().items()}
+            seen["moments"] = len(running.optimizer.state)
+        original(running, event)
+
+    original = DistillTrainer.run_callbacks
+    monkeypatch.setattr(DistillTrainer, "run_callbacks", look)
+    result = resume(folder.path)
+
+    assert seen["epoch"] == 1
+    adapters = seen["adapters"]
+    assert isinstance(adapters, dict)
+    assert len(adapters) == 6
+    assert all(torch.equal(adapters[name], value) for name, value in saved.items())
+    assert seen["moments"] == len(checkpoint["optimizer"]["state"])
+    rows = (folder.path / "results.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "1", "2", "3"]
+    assert result.best.is_file()
+
+
+def test_adapters_have_learnt_and_are_optimised(interrupted: DistillTrainer) -> None:
+    optimised = {id(p) for group in interrupted.optimizer.param_groups for p in group["params"]}
+    adapters = list(interrupted.distiller.adapters.parameters())
+    assert adapters
+    assert all(id(p) in optimised for p in adapters)
+    saved = interrupted.folder.load_adapters(0)
+    now = interrupted.distiller.adapters.state_dict()
+    assert all(not torch.equal(saved[name], now[name]) for name in saved)  # an epoch's worth of steps apart
+
+
+def test_a_missing_sidecar_is_said(interrupted: DistillTrainer) -> None:
+    interrupted.folder.adapters.unlink()
+    with pytest.raises(RunError, match="has ended"):
+        resume(interrupted.folder.path)
+
+
+def test_adapters_of_another_epoch_are_refused(interrupted: DistillTrainer) -> None:
+    folder = interrupted.folder
+    folder.adapters.unlink()
+    folder.save_adapters({}, 7)
+    with pytest.raises(RunError, match=r"last\.pt is of epoch 1, and .* has those of epoch 8"):
+        resume(folder.path)
+
+
+def test_a_folder_that_is_no_run_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not the folder of a kdgraph run"):
+        resume(tmp_path)
