@@ -1,0 +1,1 @@
+"""What is computed: criteria, masks, adapters and the assignment, as modules of tensors."""
