@@ -34,11 +34,17 @@ class RunFolder:
     def adapters(self) -> Path:
         return self.path / "weights" / "adapters.pt"
 
-    def write(self, text: str, source: Path | None, teacher: str, data: str) -> None:
+    def write(self, spec: Spec, teacher: str, data: str) -> None:
         """Note the experiment when its run begins."""
         self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / "spec.yaml").write_text(text, encoding="utf-8")
-        facts = {"source": str(source) if source else None, "teacher": teacher, "data": data}
+        if spec.path is not None:
+            (self.path / "spec.yaml").write_text(spec.path.read_text(encoding="utf-8"), encoding="utf-8")
+        facts = {
+            "source": str(spec.path.absolute()) if spec.path else None,
+            "spec": None if spec.path else spec.model_dump(mode="json"),  # made in Python: there is no text
+            "teacher": teacher,
+            "data": data,
+        }
         (self.path / "kdgraph.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
     def facts(self) -> dict[str, Any]:
@@ -54,9 +60,11 @@ class RunFolder:
 
     def spec(self) -> Spec:
         """The spec of the run; relative paths in it still start from where it was first read."""
-        source = self.facts()["source"]
-        spec = parse((self.path / "spec.yaml").read_text(encoding="utf-8"), source or "spec.yaml")
-        return spec.model_copy(update={"path": Path(source) if source else None})
+        facts = self.facts()
+        if facts["source"] is None:
+            return Spec.model_validate(facts["spec"])
+        spec = parse((self.path / "spec.yaml").read_text(encoding="utf-8"), facts["source"])
+        return spec.model_copy(update={"path": Path(facts["source"])})
 
     def save_adapters(self, state: dict[str, Any], epoch: int) -> None:
         """Keep the adapters of this epoch and of the one before, in one atomic write.

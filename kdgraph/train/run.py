@@ -59,7 +59,7 @@ def run(spec: Spec) -> RunResult:
     with _restricted_loading(spec.student.trust or spec.teacher.trust):
         teacher = ensure_teacher(spec, data)
         folder = RunFolder(_new_folder(spec))
-        folder.write(_text(spec), spec.path, teacher, data)
+        folder.write(spec, teacher, data)
         overrides = {**spec.train, "model": spec.student.model, "data": data, "save_dir": str(folder.path)}
         return _train(spec, overrides, folder, teacher, data)
 
@@ -86,9 +86,18 @@ def _train(spec: Spec, overrides: dict[str, Any], folder: RunFolder, teacher: st
         raise RunError(
             Diagnostic("KD504", f"Ultralytics refuses the train arguments: {message}", spec.span("train"))
         ) from error
-    trainer.train()
+    try:
+        trainer.train()
+    except KeyboardInterrupt:
+        raise _interrupted(folder) from None
     metrics = {name: float(value) for name, value in (trainer.metrics or {}).items()}
     return RunResult(folder.path, teacher, data, metrics)
+
+
+def _interrupted(folder: RunFolder) -> RunError:
+    kept = folder.last.is_file()
+    mend = f"go on with: kdgraph run --resume {folder.path}" if kept else "no epoch had ended yet: start again"
+    return RunError(Diagnostic("KD504", "the run was interrupted", hint=mend))
 
 
 def _new_folder(spec: Spec) -> Path:
@@ -96,10 +105,6 @@ def _new_folder(spec: Spec) -> Path:
     project = Path(spec.train.get("project") or "runs")
     name = spec.train.get("name") or (spec.path.stem if spec.path else "run")
     return Path(increment_path(Path.cwd() / project / name, exist_ok=bool(spec.train.get("exist_ok"))))
-
-
-def _text(spec: Spec) -> str:
-    return spec.path.read_text(encoding="utf-8") if spec.path else ""
 
 
 @contextmanager

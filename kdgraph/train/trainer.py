@@ -49,6 +49,9 @@ class DistillTrainer(DetectionTrainer):  # type: ignore[misc]
         self.teacher = teacher or str(self.folder.facts()["teacher"])
         self._step = 0
 
+    model: Any
+    ema: Any
+
     @property
     def distiller(self) -> Distiller:
         model: TrainingModel = unwrap_model(self.model)

@@ -73,4 +73,5 @@ class TrainingModel(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            return getattr(super().__getattr__("distiller").student, name)
+            distiller: Any = super().__getattr__("distiller")
+            return getattr(distiller.student, name)

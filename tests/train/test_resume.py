@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ import torch
 
 import kdgraph
 from kdgraph.errors import RunError
+from kdgraph.spec.parse import parse
 from kdgraph.train.data import check_dataset
 from kdgraph.train.folder import RunFolder
-from kdgraph.train.run import resume
+from kdgraph.train.run import _interrupted, resume
 from kdgraph.train.trainer import DistillTrainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -30,18 +32,19 @@ class Killed(BaseException):
     """What a power cut looks like from inside."""
 
 
-@pytest.fixture
-def interrupted(tmp_path: Path, squares: Path) -> DistillTrainer:
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory, squares: Path) -> DistillTrainer:
     """A trainer that was stopped in its second epoch, after the first had been saved."""
     from ultralytics import YOLO
 
+    tmp_path = tmp_path_factory.mktemp("resume")
     YOLO("yolo11s.yaml").save(tmp_path / "teacher.pt")
     file = tmp_path / "spec.yaml"
     file.write_text(SPEC.format(teacher=tmp_path / "teacher.pt", data=squares))
     spec = kdgraph.load(file)
     folder = RunFolder(tmp_path / "run")
     teacher, data = str(tmp_path / "teacher.pt"), check_dataset(str(squares))
-    folder.write(file.read_text(), file, teacher, data)
+    folder.write(spec, teacher, data)
     overrides = {**spec.train, "model": "yolo11n.yaml", "data": data, "save_dir": str(folder.path)}
     trainer = DistillTrainer(overrides=overrides, spec=spec, teacher=teacher)
 
@@ -55,8 +58,13 @@ def interrupted(tmp_path: Path, squares: Path) -> DistillTrainer:
     return trainer
 
 
-def test_adapters_and_optimiser_come_back(interrupted: DistillTrainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = interrupted.folder
+@pytest.fixture
+def folder(interrupted: DistillTrainer, tmp_path: Path) -> RunFolder:
+    """A copy of the interrupted run's folder, to go on in or to damage."""
+    return RunFolder(Path(shutil.copytree(interrupted.folder.path, tmp_path / "run")))
+
+
+def test_adapters_and_optimiser_come_back(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     saved = folder.load_adapters(0)
     checkpoint = torch.load(folder.last, weights_only=False)
     seen: dict[str, object] = {}
@@ -93,14 +101,13 @@ def test_adapters_have_learnt_and_are_optimised(interrupted: DistillTrainer) -> 
     assert all(not torch.equal(saved[name], now[name]) for name in saved)  # an epoch's worth of steps apart
 
 
-def test_a_missing_sidecar_is_said(interrupted: DistillTrainer) -> None:
-    interrupted.folder.adapters.unlink()
+def test_a_missing_sidecar_is_said(folder: RunFolder) -> None:
+    folder.adapters.unlink()
     with pytest.raises(RunError, match="has ended"):
-        resume(interrupted.folder.path)
+        resume(folder.path)
 
 
-def test_adapters_of_another_epoch_are_refused(interrupted: DistillTrainer) -> None:
-    folder = interrupted.folder
+def test_adapters_of_another_epoch_are_refused(folder: RunFolder) -> None:
     folder.adapters.unlink()
     folder.save_adapters({}, 7)
     with pytest.raises(RunError, match=r"last\.pt is of epoch 1, and .* has those of epoch 8"):
@@ -110,3 +117,16 @@ def test_adapters_of_another_epoch_are_refused(interrupted: DistillTrainer) -> N
 def test_a_folder_that_is_no_run_is_said(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not the folder of a kdgraph run"):
         resume(tmp_path)
+
+
+def test_a_spec_made_in_python_is_kept_too(tmp_path: Path) -> None:
+    spec = parse("student: yolo11n.yaml\nteacher: yolo11s.yaml\nedges: default\n")
+    folder = RunFolder(tmp_path / "run")
+    folder.write(spec, "teacher.pt", "data.yaml")
+    assert folder.spec() == spec
+
+
+def test_an_interrupt_says_how_to_go_on(folder: RunFolder) -> None:
+    assert f"kdgraph run --resume {folder.path}" in str(_interrupted(folder))
+    folder.last.unlink()
+    assert "start again" in str(_interrupted(folder))
