@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from typing import Any
 
 import torch
@@ -23,8 +25,13 @@ def toy(
     """A detector of some 60 nodes with levels p3 and p4 (and p5), freshly initialised, in eval mode.
 
     Its batch-norm statistics and its class scores are scattered: at their initial values folding would be
-    next to nothing, and scores would all be near 0.01.
+    next to nothing, and scores would all be near 0.01. The same arguments give the same weights.
     """
+    return copy.deepcopy(_built(width, nc, reg_max, end2end, p5, seed))
+
+
+@functools.cache  # building takes a second: Ultralytics measures strides on an image of 256 pixels
+def _built(width: int, nc: int, reg_max: int, end2end: bool, p5: bool, seed: int) -> nn.Module:
     backbone: list[list[Any]] = [
         [-1, 1, "Conv", [width, 3, 2]],
         [-1, 1, "Conv", [width, 3, 2]],
@@ -52,7 +59,7 @@ def toy(
         torch.manual_seed(seed)
         model: Any = build_architecture(architecture, nc, 3, None)
         scatter(model)
-    return model
+    return model  # type: ignore[no-any-return]
 
 
 def scatter(model: nn.Module) -> None:

@@ -36,12 +36,14 @@ def infer_facts(
 ) -> Mapping[fx.Node, Facts]:
     """Propagate meta images [batch, channels, *image_size] (height, width in pixels) through `module`.
 
-    Neither parameters nor batch-norm statistics are read or written. Raises what the first operator
-    raises that cannot take its inputs, for example an image size that the strides do not divide.
+    The images have the precision of the parameters. Neither parameters nor batch-norm statistics are read
+    or written. Raises what the first operator raises that cannot take its inputs, for example an image size
+    that the strides do not divide.
     """
+    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), None)
     with torch.device("meta"), torch.no_grad():
         probe = _Probe(module)
-        probe.run(torch.empty(batch, channels, *image_size))
+        probe.run(torch.empty(batch, channels, *image_size, dtype=dtype))
     return probe.facts
 
 

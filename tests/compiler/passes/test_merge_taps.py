@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from kdgraph.compiler.passes.merge_taps import MergeTaps
+from kdgraph.graph.ir import Adapter, DistillGraph, Mask, Tap, Term
+from tests.compiler.passes.helpers import applied, until
+from tests.toys import graph
+
+
+def merged(edges: str) -> tuple[DistillGraph, tuple[str, ...]]:
+    result = applied(MergeTaps(), until(MergeTaps, graph(edges)))
+    return result.graph, result.notes
+
+
+def test_two_edges_on_one_tap_read_it_once() -> None:
+    edges = "  a: {taps: neck.p3, criterion: cwd}\n  b: {taps: neck.p3, criterion: pkd}"
+    before = until(MergeTaps, graph(edges))
+    assert (len(before.of(Tap)), len(before.of(Adapter))) == (4, 2)
+    graph_, notes = merged(edges)
+    assert list(graph_.of(Tap)) == ["tap:a:student.neck.p3", "tap:a:teacher.neck.p3"]
+    assert list(graph_.of(Adapter)) == ["adapter:a.p3.conv1x1"]
+    assert graph_.inputs("term:b.p3") == [
+        ("teacher", "tap:a:teacher.neck.p3"), ("student", "adapter:a.p3.conv1x1"),
+    ]  # fmt: skip
+    assert notes == (
+        "tap:b:student.neck.p3 is tap:a:student.neck.p3",
+        "tap:b:teacher.neck.p3 is tap:a:teacher.neck.p3",
+        "adapter:b.p3.conv1x1 is adapter:a.p3.conv1x1",
+    )
+    assert graph_.resolve("adapter:b.p3.conv1x1") == "adapter:a.p3.conv1x1"
+
+
+def test_a_node_under_two_names_is_one_tap() -> None:
+    graph, _ = merged("  a: {taps: neck.p3, criterion: cwd}\n  b: {taps: model.7.cv2.act, criterion: pkd}")
+    assert len(graph.of(Tap)) == 2
+
+
+def test_equal_masks_are_computed_once() -> None:
+    graph, _ = merged(
+        "  a: {taps: neck.*, criterion: mimic, mask: foreground}\n"
+        "  b: {taps: head.cls.*, criterion: bce, mask: foreground}\n"
+        "  c: {taps: head.cls, criterion: qfl, mask: foreground}\n"
+        "  d: {taps: head.dfl.*, criterion: kl, mask: teacher_score}\n"
+        "  e: {taps: neck.*, criterion: cosine, mask: teacher_score}"
+    )
+    kinds = [mask.kind for mask in graph.of(Mask).values()]
+    assert (kinds.count("foreground"), kinds.count("level"), kinds.count("teacher_score")) == (1, 2, 2)
+    assert graph.source("term:c.head.cls", "mask") == "assign:a.p3"
+    assert graph.source("term:b.p4", "mask") == graph.source("term:a.p4", "mask")
+
+
+def test_what_differs_stays_apart() -> None:
+    graph, _ = merged(
+        "  a: {taps: neck.p3, criterion: mimic, mask: {foreground: {topk: 5}}}\n"
+        "  b: {taps: neck.p3, criterion: mimic, mask: foreground, adapter: {conv1x1: {norm: true}}}\n"
+        "  c: {taps: neck.p3, criterion: mimic, mask: {foreground: {of: teacher}}, adapter: mlp}\n"
+        "  d: {taps: {student: neck.p3, teacher: backbone.p3}, criterion: mimic}"
+    )
+    assert [mask.kind for mask in graph.of(Mask).values()].count("foreground") == 3
+    assert len(graph.of(Adapter)) == 4
+    assert len(graph.of(Tap)) == 3
+
+
+def test_terms_are_never_merged() -> None:
+    graph, _ = merged("  a: {taps: neck.p3, criterion: cwd}\n  b: {taps: neck.p3, criterion: cwd}")
+    assert list(graph.of(Term)) == ["term:a.p3", "term:b.p3"]
