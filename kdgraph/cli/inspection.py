@@ -39,7 +39,7 @@ def _print_account(number: int, account: Account) -> None:
     for note in account.notes:
         console.print(f"   {note}", markup=False)
     for role, before, after in zip(("student", "teacher"), account.before, account.after, strict=True):
-        if before != after:
+        if before.params and before != after:  # before shapes are known there is nothing to compare
             console.print(f"   {role}: {_told(before)} → {_told(after)}")
     console.print()
 

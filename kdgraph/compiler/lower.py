@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from itertools import chain
 from itertools import count as count_from
 from typing import Any
@@ -100,10 +101,19 @@ class _Lowering:
         target = op.node.target
         if op.node.op in ("call_module", "get_attr"):
             target = f"{op.role}.{target}"
-        if op.role == "teacher" and op.module is not None:
-            _place(self.teacher, str(op.node.target), frozen(op.module, op.folded))
+        if op.role == "teacher":
+            self._place_teacher(op)
         args, kwargs = fx.map_arg(op.node.args, value), fx.map_arg(op.node.kwargs, value)
         return self.fx.create_node(op.node.op, target, args, kwargs, f"{op.role}_{op.node.name}")
+
+    def _place_teacher(self, op: Op) -> None:
+        """Give the frozen teacher the module that an operation calls, or the tensor that it reads."""
+        path = str(op.node.target)
+        if op.module is not None:
+            _owner(self.teacher, path).add_module(path.split(".")[-1], frozen(op.module, op.folded))
+        elif op.node.op == "get_attr":
+            tensor = attrgetter(path)(self.graph.models["teacher"].module).detach()
+            _owner(self.teacher, path).register_buffer(path.split(".")[-1], tensor, persistent=False)
 
     def _adapter(self, key: str, adapter: Adapter) -> fx.Node:
         name = _attribute("adapter", adapter.name, self.adapters)
@@ -203,14 +213,13 @@ def _pair_name(sides: Mapping[Role, tuple[str, Any]], taken: Mapping[str, Mappin
     return student if taken.get(student, {}).get("teacher", value) is value else f"{student}/{teacher}"
 
 
-def _place(root: nn.Module, path: str, leaf: nn.Module) -> None:
-    """Put `leaf` at a dotted path below `root`, making the containers on the way."""
-    *parents, name = path.split(".")
-    for parent in parents:
-        if parent not in root._modules:
-            root.add_module(parent, nn.Module())
-        root = root.get_submodule(parent)
-    root.add_module(name, leaf)
+def _owner(root: nn.Module, path: str) -> nn.Module:
+    """The module that holds the last name of a dotted path below `root`, making containers on the way."""
+    for name in path.split(".")[:-1]:
+        if name not in root._modules:
+            root.add_module(name, nn.Module())
+        root = root.get_submodule(name)
+    return root
 
 
 def _attribute(kind: str, name: str, taken: nn.ModuleDict) -> str:

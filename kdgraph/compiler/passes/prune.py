@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kdgraph.compiler.passes.base import Pass, PassResult
-from kdgraph.graph.ir import DistillGraph, Op, Tap, Term
+from kdgraph.graph.ir import DistillGraph, Op, Role, Tap, Term
 
 
 class Prune(Pass):
@@ -18,11 +18,29 @@ class Prune(Pass):
     name = "prune"
 
     def run(self, graph: DistillGraph) -> PassResult:
-        graph = graph.copy()
+        pruned = graph.copy()
         needed = graph.ancestors(_roots(graph))
         doomed = [key for key in graph.order() if key not in needed and not _is_images(graph, key)]
-        graph.remove(doomed)
-        return PassResult(graph, (f"{len(doomed)} vertices removed",) if doomed else ())
+        notes = tuple(_told(graph, role, doomed) for role in graph.models if _of(graph, role, doomed))
+        pruned.remove(doomed)
+        return PassResult(pruned, notes)
+
+
+def _of(graph: DistillGraph, role: Role, keys: list[str]) -> list[Op]:
+    vertices = (graph[key] for key in keys)
+    return [v for v in vertices if isinstance(v, Op) and v.role == role]
+
+
+def _told(graph: DistillGraph, role: Role, doomed: list[str]) -> str:
+    """How many operations go, and the layers with parameters that go as a whole."""
+    gone = _of(graph, role, doomed)
+    kept = {_layer(op) for key, op in graph.ops(role).items() if key not in doomed}
+    layers = sorted({_layer(op) for op in gone if op.facts.params} - kept, key=lambda name: (len(name), name))
+    return f"{role}: {len(gone)} nodes" + (f", with all of {', '.join(layers)}" if layers else "")
+
+
+def _layer(op: Op) -> str:
+    return ".".join(op.path.split(".")[:3])
 
 
 def _roots(graph: DistillGraph) -> list[str]:
