@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -30,19 +32,15 @@ def run(
     ] = None,
 ) -> None:
     """Train the student of a spec, and its teacher first if the spec says so."""
-    from kdgraph.cli.training import run_command
-
     if (spec is None) == (resume is None):
         raise typer.BadParameter("give a spec, or --resume with the folder of a run")
-    run_command(spec, resume)
+    _command("training", "run_command")(spec, resume)
 
 
 @app.command()
 def check(spec: SpecFile) -> None:
     """Find every mistake in a spec, without weights and without images."""
-    from kdgraph.cli.inspection import check_command
-
-    check_command(spec)
+    _command("inspection", "check_command")(spec)
 
 
 @app.command()
@@ -51,9 +49,7 @@ def explain(
     code: Annotated[bool, typer.Option("--code", help="Print the compiled forward instead.")] = False,
 ) -> None:
     """Show what each pass of the compiler does with a spec."""
-    from kdgraph.cli.inspection import explain_command
-
-    explain_command(spec, code)
+    _command("inspection", "explain_command")(spec, code)
 
 
 @app.command()
@@ -65,9 +61,7 @@ def nodes(
     imgsz: ImageSize = 640,
 ) -> None:
     """List what can be tapped in a model: names, shapes, strides and parameters."""
-    from kdgraph.cli.inspection import nodes_command
-
-    nodes_command(model, match, imgsz)
+    _command("inspection", "nodes_command")(model, match, imgsz)
 
 
 @app.command()
@@ -77,9 +71,7 @@ def init(
     data: Annotated[str, typer.Option(help="An Ultralytics dataset yaml.")] = "builtin:glyphs",
 ) -> None:
     """Print a spec to start from, fitted to the models and the data."""
-    from kdgraph.cli.initial import init_command
-
-    init_command(student, teacher, data)
+    _command("initial", "init_command")(student, teacher, data)
 
 
 @app.command()
@@ -95,9 +87,19 @@ def schema() -> None:
 @app.command()
 def doctor() -> None:
     """Report versions and devices, and what does not fit together."""
-    from kdgraph.cli.inspection import doctor_command
+    _command("inspection", "doctor_command")()
 
-    doctor_command()
+
+def _command(module: str, name: str) -> Callable[..., None]:
+    """What does a command's work, imported only now, since that takes seconds.
+
+    The lines that Ultralytics logs on its very first import stay out of what the command prints.
+    """
+    from kdgraph.graph.quiet import quiet
+
+    with quiet():
+        function: Callable[..., None] = getattr(import_module(f"kdgraph.cli.{module}"), name)
+    return function
 
 
 def _print_version(wanted: bool) -> None:

@@ -33,6 +33,8 @@ class TrainingModel(nn.Module):
         super().__init__()
         self.distiller = distiller
         self.watch = EdgeWatch(distiller)
+        ignored = distiller._ddp_params_and_buffers_to_ignore
+        self._ddp_params_and_buffers_to_ignore = [f"distiller.{name}" for name in ignored]
 
     @property
     def student(self) -> Any:

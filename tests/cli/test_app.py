@@ -187,3 +187,15 @@ def test_help_and_import_take_no_torch(user_environment: dict[str, str]) -> None
 def test_the_installed_command_answers(user_environment: dict[str, str]) -> None:
     done = subprocess.run([command("kdgraph"), "--version"], env=user_environment, capture_output=True, text=True)
     assert done.stdout == "kdgraph 0.1.0\n"
+
+
+def test_the_very_first_command_prints_nothing_but_its_own(
+    user_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Ultralytics announces its settings file on its first import ever, which would end up in the spec."""
+    fresh = {**user_environment, "YOLO_CONFIG_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [command("kdgraph"), "init", "--student", "yolo11n.yaml"], env=fresh, capture_output=True, text=True
+    )
+    assert done.stdout.startswith("# Distils yolo11m.pt into yolo11n.yaml")
+    assert list(tmp_path.rglob("settings.json"))
