@@ -82,7 +82,11 @@ class TaskAligned(nn.Module):
             batch_idx: `[N]` or `[N, 1]`, the image of each target; N may be 0.
             cls: `[N]` or `[N, 1]`, the class of each target.
             bboxes: `[N, 4]`, centre x, y, width, height as fractions of the image.
+
+        Raises:
+            ValueError: the shapes of boxes, scores or maps do not fit the head or one another.
         """
+        self._check(boxes, scores, feats)
         image, label = batch_idx.reshape(-1).long(), cls.reshape(-1).long()
         points, stride = anchors(feats, self.strides)
         truth = self._in_pixels(bboxes, feats[0])
@@ -91,6 +95,15 @@ class TaskAligned(nn.Module):
         merit = scores[image, label].float().sigmoid().pow(self.alpha) * overlap.pow(self.beta)
         chosen = self._best(merit) & near
         return _one_target_each(chosen, overlap, image, boxes.shape[0])
+
+    def _check(self, boxes: Tensor, scores: Tensor, feats: Sequence[Tensor]) -> None:
+        if len(feats) != len(self.strides):
+            raise ValueError(f"{len(feats)} maps for {len(self.strides)} strides")
+        images, cells = scores.shape[0], sum(_cells(feats))
+        expected = ((images, 4 * self.reg_max, cells), (images, self.nc, cells))
+        for name, tensor, shape in zip(("boxes", "scores"), (boxes, scores), expected, strict=True):
+            if tensor.shape != shape:
+                raise ValueError(f"{name} are {list(tensor.shape)}, but must be {list(shape)} here")
 
     def _in_pixels(self, bboxes: Tensor, finest: Tensor) -> Tensor:
         """`[N, 4]` corners in pixels of boxes given as fractions."""
@@ -152,8 +165,19 @@ def _one_target_each(chosen: Tensor, overlap: Tensor, image: Tensor, images: int
 
 def level_mask(mask: Tensor, feats: Sequence[Tensor], level: int) -> Tensor:
     """The part of `mask` `[B, A]` that belongs to a level, as `[B, 1, H, W]`; `feats` as in
-    `TaskAligned.assign`."""
-    sizes = [feat.shape[2] * feat.shape[3] for feat in feats]
+    `TaskAligned.assign`.
+
+    Raises:
+        ValueError: the mask has not one value per cell of the maps.
+    """
+    sizes = _cells(feats)
+    if mask.shape[1:] != (sum(sizes),):
+        raise ValueError(f"mask is {list(mask.shape)}, but the maps have {sum(sizes)} cells")
     start = sum(sizes[:level])
     height, width = feats[level].shape[2:]
     return mask[:, start : start + sizes[level]].reshape(mask.shape[0], 1, height, width)
+
+
+def _cells(feats: Sequence[Tensor]) -> list[int]:
+    """How many cells each map has."""
+    return [feat.shape[2] * feat.shape[3] for feat in feats]

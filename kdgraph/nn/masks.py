@@ -36,10 +36,12 @@ class TeacherScore(nn.Module):
         """`[B, 1, H, W]` or `[B, A]` in 0 .. 1.
 
         Raises:
-            ValueError: no branch is given.
+            ValueError: no branch is given, or their shapes differ.
         """
         if not branches:
             raise ValueError("teacher_score needs the class logits of at least one branch")
+        if any(b.shape != branches[0].shape for b in branches):
+            raise ValueError(f"teacher_score: branches are {[list(b.shape) for b in branches]}")
         dtype = reduce(torch.promote_types, (b.dtype for b in branches), torch.float32)
         logits = torch.stack([b.to(dtype) for b in branches]).mean(0)
         return _as_mask(logits.amax(1).sigmoid() ** self.power)  # sigma is monotone: one sigma, not nc

@@ -39,7 +39,8 @@ class Criterion(nn.Module, ABC):
         """The distance, a 0-d tensor.
 
         Raises:
-            ValueError: the shapes do not agree, or a mask is given to a criterion that takes none.
+            ValueError: the shapes do not agree or are of another kind, or a mask is given to a criterion
+                that takes none.
         """
         self._check(student, teacher, mask)
         dtype = torch.promote_types(torch.promote_types(student.dtype, teacher.dtype), torch.float32)
@@ -54,6 +55,8 @@ class Criterion(nn.Module, ABC):
         name = type(self).__name__
         if student.shape != teacher.shape:
             raise ValueError(f"{name}: student is {list(student.shape)}, teacher {list(teacher.shape)}")
+        if student.ndim not in (3, 4):
+            raise ValueError(f"{name}: expected [B, C, H, W] or [B, C, A], got {list(student.shape)}")
         if mask is None:
             return
         if not self.masked:

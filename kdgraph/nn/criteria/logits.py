@@ -91,8 +91,8 @@ class QualityFocal(Criterion):
         return cost.sum() / score.sum().clamp(min=1)
 
     def _focus(self, gap: Tensor) -> Tensor:
-        """gap^beta, with derivative 0 at a gap of 0, where that of a power below 1 would be infinite."""
-        wrong = gap > 0
+        """gap^beta, with derivative 0 at a gap of (nearly) 0, where that of a power below 1 overflows."""
+        wrong = gap > torch.finfo(gap.dtype).tiny
         return torch.where(wrong, torch.where(wrong, gap, 1.0).pow(self.beta), 0.0**self.beta)
 
     def extra_repr(self) -> str:
