@@ -64,7 +64,7 @@ class _Probe(fx.Interpreter):
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         leaf = self.fetch_attr(target)
-        if isinstance(leaf, nn.BatchNorm2d):  # on meta tensors its decomposition would first import Dynamo
+        if isinstance(leaf, nn.BatchNorm2d):  # keeps its shape; on meta tensors it is a slow decomposition
             return torch.empty_like(args[0])
         state = {name: _fake(t) for name, t in [*leaf.named_parameters(), *leaf.named_buffers()]}
         return functional_call(leaf, state, args, kwargs)

@@ -35,7 +35,20 @@ class RunFolder:
         return self.path / "weights" / "adapters.pt"
 
     def write(self, spec: Spec, teacher: str, data: str) -> None:
-        """Note the experiment when its run begins."""
+        """Note the experiment when its run begins. Raises RunError (KD504) when nothing can be written there."""
+        try:
+            self._write(spec, teacher, data)
+        except OSError as error:
+            raise RunError(
+                Diagnostic(
+                    "KD504",
+                    f"{self.path} cannot be written ({error.strerror})",
+                    spec.span("train"),
+                    hint="start the run elsewhere, or set `project:` in `train:` to a folder that can be written",
+                )
+            ) from error
+
+    def _write(self, spec: Spec, teacher: str, data: str) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         if spec.path is not None:
             (self.path / "spec.yaml").write_text(spec.path.read_text(encoding="utf-8"), encoding="utf-8")

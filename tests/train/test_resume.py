@@ -130,3 +130,10 @@ def test_an_interrupt_says_how_to_go_on(folder: RunFolder) -> None:
     assert f"kdgraph run --resume {folder.path}" in str(_interrupted(folder))
     folder.last.unlink()
     assert "start again" in str(_interrupted(folder))
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file, not a folder")
+    spec = parse("student: yolo11n.yaml\nteacher: yolo11s.yaml\nedges: default\n")
+    with pytest.raises(RunError, match=r"runs/x cannot be written .*\n.*project"):
+        RunFolder(tmp_path / "runs" / "x").write(spec, "teacher.pt", "data.yaml")
