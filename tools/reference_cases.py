@@ -25,6 +25,10 @@ def _total(losses: list[Tensor]) -> Tensor:
     return torch.stack(losses).sum()
 
 
+def _mean(losses: list[Tensor]) -> Tensor:
+    return torch.stack(losses).mean()
+
+
 def _conv(weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
     return {"weight": weight, "bias": torch.zeros_like(weight[:, 0, 0, 0]) if bias is None else bias}
 
@@ -216,7 +220,7 @@ def seed_feat(vector: Vector) -> Tensor:
         * loss(student, teacher, vector.get("mask", i))
         for i, student, teacher in vector.pairs()
     ]
-    return _total(levels) / vector.levels
+    return _mean(levels)
 
 
 @case("seed_cls_bce")
@@ -274,7 +278,7 @@ def seed_dfl_kl(vector: Vector) -> Tensor:
         mean = offset.mean() if mask is None else (offset * mask).sum() / (mask.sum() + vector.number("eps"))
         exact = loss(student[:, :64], teacher[:, :64], mask)
         levels.append(_normaliser(vector, i, 4, 4) * exact + temperature**2 * mean)
-    return vector.number("dfl_alpha") * _total(levels) / vector.levels
+    return vector.number("dfl_alpha") * _mean(levels)
 
 
 def _log_offset(logits: Tensor, eps: float) -> Tensor:
@@ -291,4 +295,4 @@ def seed_box_l2(vector: Vector) -> Tensor:
         _normaliser(vector, i, 4, 4) * loss(student[:, :64], teacher[:, :64], vector.get("mask", i))
         for i, student, teacher in vector.pairs()
     ]
-    return vector.number("l2_alpha") * _total(levels) / vector.levels
+    return vector.number("l2_alpha") * _mean(levels)
