@@ -17,6 +17,15 @@ os.environ["KDGRAPH_CACHE"] = str(_SCRATCH / "cache")
 os.environ["YOLO_OFFLINE"] = "true"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write golden files anew")
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--update-golden"))
+
+
 def command(name: str) -> str:
     """The path of an installed command, also when its environment is not activated."""
     return str(Path(sys.executable).with_name(name))

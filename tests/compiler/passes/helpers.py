@@ -22,7 +22,7 @@ def description(graph: DistillGraph) -> list[object]:
 
 
 def applied(step: Pass, graph: DistillGraph) -> PassResult:
-    """A pass applied, having checked what every pass promises: the graph given stays, the new one is sound."""
+    """A pass applied, and what every pass promises checked: the graph given stays, the new one is sound."""
     before = description(graph)
     result = step.run(graph)
     assert description(graph) == before, f"{step.name} changed its input"
@@ -39,7 +39,9 @@ def until(step: type[Pass], graph: DistillGraph) -> DistillGraph:
     raise AssertionError(f"{step} is not in the pipeline")
 
 
-def faults(edges: str, student: nn.Module | None = None, teacher: nn.Module | None = None) -> Sequence[Diagnostic]:
+def faults(
+    edges: str, student: nn.Module | None = None, teacher: nn.Module | None = None
+) -> Sequence[Diagnostic]:
     """What planning these edges for two toys is refused with."""
     with pytest.raises(GraphError) as caught:
         plan(spec(edges), student=student or toy(), teacher=teacher or toy(16, seed=1))

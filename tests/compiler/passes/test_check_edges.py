@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - rows of tables, with specs and texts as users write and see them
 """Every way in which an edge can make no sense, with its words and its place."""
 
 from __future__ import annotations
@@ -165,5 +166,7 @@ def test_what_fits_passes_unchanged() -> None:
 
 
 def test_boxes_of_heads_with_and_without_bins_can_be_compared() -> None:
-    before = until(CheckEdges, graph("  box: {taps: head.box.*, criterion: box_l2}", teacher=toy(16, reg_max=1)))
+    before = until(
+        CheckEdges, graph("  box: {taps: head.box.*, criterion: box_l2}", teacher=toy(16, reg_max=1))
+    )
     assert applied(CheckEdges(), before).diagnostics == ()

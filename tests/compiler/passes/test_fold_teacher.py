@@ -64,11 +64,17 @@ def test_in_float64_folding_is_exact_to_rounding() -> None:
 
 
 def test_a_tap_between_keeps_convolution_and_norm_apart() -> None:
-    after = applied(FoldTeacher(), until(FoldTeacher, graph("  e: {taps: [model.7.cv1.conv, neck.p4], criterion: cwd}"))).graph
+    after = applied(
+        FoldTeacher(), until(FoldTeacher, graph("  e: {taps: [model.7.cv1.conv, neck.p4], criterion: cwd}"))
+    ).graph
     assert norms(after, "teacher") == ["model.7.cv1.bn"]
-    behind = applied(FoldTeacher(), until(FoldTeacher, graph("  e: {taps: [model.7.cv1.bn, neck.p4], criterion: cwd}"))).graph
+    behind = applied(
+        FoldTeacher(), until(FoldTeacher, graph("  e: {taps: [model.7.cv1.bn, neck.p4], criterion: cwd}"))
+    ).graph
     assert norms(behind, "teacher") == [], "a tap behind the norm reads the folded convolution"
-    assert behind.tapped(next(k for k in behind.users("teacher:model_7_cv1_conv") if k.startswith("tap:"))).folded
+    assert behind.tapped(
+        next(k for k in behind.users("teacher:model_7_cv1_conv") if k.startswith("tap:"))
+    ).folded
 
 
 def test_the_tap_between_reads_the_unfolded_value() -> None:

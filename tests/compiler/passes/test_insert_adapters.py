@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - rows of tables, with specs and texts as users write and see them
 from __future__ import annotations
 
 import pytest
@@ -39,7 +40,9 @@ def test_before_and_after() -> None:
 
 
 def test_equal_shapes_need_nothing() -> None:
-    graph, notes = adapted("  neck: {taps: neck.*, criterion: cwd}\n  cls: {taps: head.cls, criterion: qfl}", 8)
+    graph, notes = adapted(
+        "  neck: {taps: neck.*, criterion: cwd}\n  cls: {taps: head.cls, criterion: qfl}", 8
+    )
     assert (graph.of(Adapter), notes) == ({}, ())
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - rows of tables, with specs and texts as users write and see them
 from __future__ import annotations
 
 import pytest
@@ -89,7 +90,9 @@ def test_two_taps_at_one_level_can_be_trained(fresh: DistillGraph) -> None:
 
 
 def test_levels_match_across_models_and_levels_select(fresh: DistillGraph) -> None:
-    found = resolved(fresh, "  e: {taps: {student: neck.*, teacher: backbone.*}, level: [p4, p3], criterion: cwd}")
+    found = resolved(
+        fresh, "  e: {taps: {student: neck.*, teacher: backbone.*}, level: [p4, p3], criterion: cwd}"
+    )
     assert pairs(found) == {
         "e.p3": ("model.7.cv2.act", "model.3.cv2.act"),
         "e.p4": ("model.10.cv2.act", "model.4.act"),
@@ -98,7 +101,9 @@ def test_levels_match_across_models_and_levels_select(fresh: DistillGraph) -> No
 
 def test_different_levels_on_purpose(fresh: DistillGraph) -> None:
     twin = fresh.copy()
-    twin.spec = spec("  e: {taps: {student: [neck.p3, backbone.p3], teacher: [neck.p4, backbone.p4]}, criterion: cwd}")
+    twin.spec = spec(
+        "  e: {taps: {student: [neck.p3, backbone.p3], teacher: [neck.p4, backbone.p4]}, criterion: cwd}"
+    )
     assert list(pairs(applied(ResolveTaps(), twin).graph)) == ["e.neck.p3", "e.backbone.p3"]
 
 
