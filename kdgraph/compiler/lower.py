@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 from itertools import chain
 from itertools import count as count_from
+from operator import attrgetter
 from typing import Any
 
 import torch.fx as fx

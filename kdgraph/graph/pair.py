@@ -60,7 +60,11 @@ def build_teacher(spec: Spec, *, weights: bool = True) -> nn.Module:
 
 
 def _info(spec: Spec) -> DataInfo | None:
-    return None if spec.data is None else data_info(spec.data, spec.path and spec.path.parent, span=spec.span("data"))
+    return (
+        None
+        if spec.data is None
+        else data_info(spec.data, spec.path and spec.path.parent, span=spec.span("data"))
+    )
 
 
 def _build(ref: ModelSpec, info: DataInfo | None, *, own_classes: bool, weights: bool) -> nn.Module:
