@@ -1,5 +1,4 @@
-"""Published loss vectors against this project's criteria: what to feed which criterion, and the factor
-between them.
+"""Published loss vectors against this project's criteria: what to feed which, and the factor between them.
 
 A criterion here averages over positions; many sources sum, or divide by something else. The factor (in one
 case an offset) is written in the case, with its reason: never in the criterion.
@@ -132,10 +131,9 @@ def kl(vector: Vector) -> Tensor:
 
 @case("ld")
 def ld(vector: Vector) -> Tensor:
-    """Ours, the weighted mean over rows of the sum over bins; LD: mean over bins, weighted sum over
-    `avg_factor`.
+    """Ours is the weighted mean over rows of the sum over bins; LD's averages bins and divides by `avg_factor`.
 
-    Times sum(weight) / (bins * avg_factor); without weights the mean over rows is both sides' own.
+    So times sum(weight) / (bins * avg_factor); without weights the mean over rows is both sides' own.
     """
     config, student = vector.config, vector.students[0]
     rows, bins = student.shape

@@ -21,7 +21,7 @@ class Vector:
     """
 
     def __init__(self, path: Path) -> None:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             self.config: dict[str, Any] = json.loads(str(arrays["config"]))
             self.arrays = {k: torch.from_numpy(v.copy()) for k, v in arrays.items() if k != "config"}
         self.numbered = "student_0" in self.arrays

@@ -1,7 +1,7 @@
-"""Adapters bring the student's features to the teacher's shape: `forward(student, teacher) -> student,
-adapted`.
+"""Adapters bring the student's features to the teacher's shape.
 
-They sit on the student's side and learn with it; the teacher is looked at for its size only.
+`forward(student, teacher)` gives the student, adapted. They sit on the student's side and learn with it;
+the teacher is looked at for its size only.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ class Identity(nn.Module):
 
 
 class Conv1x1(nn.Module):
-    """A linear map of the channels at each position, with batch norm after it when `norm` (then without
-    bias).
+    """A linear map of the channels at each position; with `norm` batch norm instead of a bias.
 
     `[B, inputs, H, W]` to `[B, outputs, H, W]`.
     """
@@ -38,10 +37,9 @@ class Conv1x1(nn.Module):
 
 
 class MLP(nn.Module):
-    """1x1 convolution, ReLU, 1x1 convolution, both to the teacher's width: `[B, inputs, H, W]` to `[B,
-    outputs, H, W]`.
+    """1x1 convolution, ReLU, 1x1 convolution, both to the teacher's width.
 
-    The projector of Ultralytics 8.4 `nn/distill_model.py`.
+    `[B, inputs, H, W]` to `[B, outputs, H, W]`. The projector of Ultralytics 8.4 `nn/distill_model.py`.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -82,11 +80,10 @@ class Chain(nn.Module):
 
 
 def auto_chain(student_shape: Sequence[int], teacher_shape: Sequence[int]) -> list[str]:
-    """Names of the adapters that bring `student_shape` to `teacher_shape`, in order; the batch size is
-    ignored.
+    """Names of the adapters that bring `student_shape` to `teacher_shape`, in order.
 
-    Equal shapes need `identity`; other channels `conv1x1`; another height or width `resize`, on the side of
-    the convolution where the map is smaller.
+    The batch size is ignored. Equal shapes need `identity`; other channels `conv1x1`; another height or
+    width `resize`, on the side of the convolution where the map is smaller.
 
     Raises:
         ValueError: the shapes differ and are not both maps `[B, C, H, W]`.

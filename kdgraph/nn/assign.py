@@ -118,10 +118,10 @@ class TaskAligned(nn.Module):
         return torch.cat((points - left_top, points + right_bottom), -1) * stride
 
     def _candidates(self, truth: Tensor, points: Tensor) -> Tensor:
-        """`[N, A]`: the anchor's centre is inside the box, each side of which is taken as the second stride
-        at least.
+        """`[N, A]`: the anchor's centre is inside the box.
 
-        A box whose corners do not sum to more than 0 counts as padding and has no candidates.
+        Each side of the box is taken as the second stride at least. A box whose corners do not sum to more
+        than 0 counts as padding and has no candidates.
         """
         real = truth.sum(-1, keepdim=True) > 0
         least = self.strides[min(1, len(self.strides) - 1)]
@@ -164,8 +164,9 @@ def _one_target_each(chosen: Tensor, overlap: Tensor, image: Tensor, images: int
 
 
 def level_mask(mask: Tensor, feats: Sequence[Tensor], level: int) -> Tensor:
-    """The part of `mask` `[B, A]` that belongs to a level, as `[B, 1, H, W]`; `feats` as in
-    `TaskAligned.assign`.
+    """The part of `mask` `[B, A]` that belongs to a level, as `[B, 1, H, W]`.
+
+    `feats` are those of `TaskAligned.assign`; any tensor `[B, A]` will do, a mask of weights as well.
 
     Raises:
         ValueError: the mask has not one value per cell of the maps.

@@ -83,8 +83,9 @@ def criterion(name: str, *, bins: int | None = None, **options: Any) -> criteria
 
 
 def mask(name: str, **options: Any) -> nn.Module:
-    """The mask called `name`; `foreground` is a `TaskAligned` and needs `nc`, `reg_max` and `strides` as
-    well.
+    """The mask called `name`.
+
+    `foreground` is a `TaskAligned` and needs `nc`, `reg_max` and `strides` as well.
 
     Raises:
         ValueError: no such mask, an option it has not or a bad value, wiring that is missing.

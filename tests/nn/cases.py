@@ -64,7 +64,7 @@ def pair(
     noise = torch.Generator().manual_seed(seed)
     shape = (2, images, case.channels, *size)
     student, teacher = spread * torch.randn(shape, generator=noise, dtype=torch.float64)
-    return student.requires_grad_(), teacher
+    return student.clone().requires_grad_(), teacher.clone()  # not views, which Dynamo guards differently
 
 
 def weights(student: Tensor, seed: int = 0) -> Tensor:

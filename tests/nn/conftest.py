@@ -1,4 +1,4 @@
-"""One thread: the tensors here are tiny, and on a busy machine threads waiting for each other cost tenfold."""
+"""One thread: the tensors are tiny, and on a busy machine threads that wait for each other cost tenfold."""
 
 from __future__ import annotations
 

@@ -67,7 +67,9 @@ def cosine(student: Maps, teacher: Maps, mask: Mask) -> float:
 
 def cwd(student: Maps, teacher: Maps, mask: Mask, tau: float = 1.0, norm: str = "none") -> float:
     if norm == "batch":
-        student, teacher = (standardise(x, lambda v: math.sqrt(variance(v) + 1e-5)) for x in (student, teacher))
+        student, teacher = (
+            standardise(x, lambda v: math.sqrt(variance(v) + 1e-5)) for x in (student, teacher)
+        )
     pairs = [
         ([v / tau for v in s], [v / tau for v in t])
         for one, other in zip(student, teacher, strict=True)

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 EPS = 1e-9  # the value Ultralytics adds to the normaliser of its own distillation loss
-"""Added to the sum of a mask before dividing by it: an empty mask gives 0/EPS, exactly 0, and a gradient of
-0."""
+"""Added to the sum of a mask before dividing by it: an empty mask gives 0/EPS, exactly 0, with gradient 0."""
 
 
 class Criterion(nn.Module, ABC):

@@ -9,7 +9,9 @@ from kdgraph.nn.dfl import distances
 
 
 class BoxL2(Criterion):
-    """Mean over positions and the four sides of ((d_s - d_t) / scale)^2, d the distance to the side in
+    """Squared difference of the distances to the four sides.
+
+    Mean over positions (weighted by the mask) and sides of ((d_s - d_t) / scale)^2, d the distance in
     strides.
 
     `bins=None`: the inputs are distances, `[B, 4, A]` or `[B, 4, H, W]`. `bins=R`: they are DFL logits,

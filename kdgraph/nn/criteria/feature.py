@@ -79,7 +79,7 @@ class Pearson(Criterion):
     """PKD: half the mean squared difference of features standardised per channel, which is 1 - correlation.
 
     Each channel is centred and divided by (standard deviation + 1e-6) over the batch and positions,
-    unbiased, so the value depends on the batch size by a factor 1 - 1/(2 B H W) at most. Blind to scale and
+    unbiased, which leaves a factor 1 - 1/(B H W) in the value. Blind to scale and
     offset of a channel.
 
     Source: Cao et al., *PKD: General Distillation Framework for Object Detectors via Pearson Correlation

@@ -1,5 +1,7 @@
-"""Criteria between the logits of a head: class logits `[B, nc, A]` or `[B, nc, H, W]`, DFL logits `[B,
-4*bins, ...]`."""
+"""Criteria between the logits of a head.
+
+Class logits are `[B, nc, A]` or `[B, nc, H, W]`, DFL logits `[B, 4*bins, A]` or `[B, 4*bins, H, W]`.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,11 @@ from kdgraph.nn.dfl import sides
 
 
 class BinaryCrossEntropy(Criterion):
-    """Each class logit against the teacher's probability: mean over classes and positions of BCE(s, sigma(t
-    / T)).
+    """Each class logit against the teacher's probability.
 
-    Only the teacher is softened and there is no factor T^2: the student's optimum is t / T. At that optimum
-    the value is the entropy of the teacher, not 0. Class logits only.
+    Mean over classes and positions (weighted by the mask) of BCE(s, sigma(t / T)). Only the teacher is
+    softened and there is no factor T^2: the student's optimum is t / T. At that optimum the value is the
+    entropy of the teacher, not 0. Class logits only.
     """
 
     def __init__(self, temperature: float = 1.0) -> None:

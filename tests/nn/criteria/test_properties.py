@@ -26,9 +26,7 @@ def masks(case: Case, student: Tensor, seed: int) -> list[Tensor | None]:
 @pytest.mark.parametrize("case", [c for c in CASES if c.zero_at_equality], ids=str)
 @inputs
 @some
-def test_zero_at_equality(
-    case: Case, seed: int, images: int, size: tuple[int, int], spread: float
-) -> None:
+def test_zero_at_equality(case: Case, seed: int, images: int, size: tuple[int, int], spread: float) -> None:
     student, _ = pair(case, images=images, size=size, seed=seed, spread=spread)
     for mask in masks(case, student, seed):
         loss = case.build()(student, student.detach().clone(), mask)
