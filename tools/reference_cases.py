@@ -131,7 +131,7 @@ def kl(vector: Vector) -> Tensor:
 
 @case("ld")
 def ld(vector: Vector) -> Tensor:
-    """Ours is the weighted mean over rows of the sum over bins; LD's averages bins and divides by `avg_factor`.
+    """Ours is the weighted mean over rows of the sum over bins; LD averages bins, over `avg_factor`.
 
     So times sum(weight) / (bins * avg_factor); without weights the mean over rows is both sides' own.
     """
