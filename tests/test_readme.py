@@ -24,7 +24,8 @@ def test_the_loop_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len([line for line in loop.splitlines() if line.strip()]) <= 25
     (tmp_path / "my-spec.yaml").write_text(
         "student: yolo11n.yaml\nteacher: yolo11s.yaml\n"
-        "edges:\n  neck: {taps: neck.*, criterion: cwd}\n  cls: {taps: head.cls, criterion: bce, mask: foreground}\n"
+        "edges:\n  neck: {taps: neck.*, criterion: cwd}\n"
+        "  cls: {taps: head.cls, criterion: bce, mask: foreground}\n"
     )
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}

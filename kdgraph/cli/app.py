@@ -1,4 +1,4 @@
-"""The command line. Each command is one call of the API; what is wrong with the input ends with exit code 2."""
+"""The command line. Each command is one call of the API; wrong input ends with exit code 2."""
 
 from __future__ import annotations
 

@@ -52,11 +52,11 @@ _AS_IS = "teacher: {teacher}"
 _TRAINED = """\
 teacher:
   model: {teacher}
-  train: {{epochs: 100}}                    # its classes are not those of the data: trained on them first, and kept"""
+  train: {{epochs: 100}}                    # on the data first: its classes are others"""
 
 
 def init_command(student: str, teacher: str, data: str) -> None:
-    """Print the first of the candidate specs that fits; if none does, raise what is wrong with the plainest."""
+    """Print the first candidate spec that fits; if none does, raise what is wrong with the plainest."""
     first: KdgraphError | None = None
     for teacher_lines in (_AS_IS, _TRAINED):
         for box_edge in (_DFL_EDGE, _BOX_EDGE):

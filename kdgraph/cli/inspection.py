@@ -73,7 +73,9 @@ def _print_nodes(rows: list[NodeRow]) -> None:
     for row in rows:
         module = row.path if row.path != row.name else ""
         shape = "×".join(map(str, row.shape)) if row.shape else ""
-        listing.add_row(row.name, module, shape, str(row.stride or ""), count(row.params) if row.params else "")
+        listing.add_row(
+            row.name, module, shape, str(row.stride or ""), count(row.params) if row.params else ""
+        )
     console.print(listing)
 
 

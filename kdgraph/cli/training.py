@@ -17,7 +17,12 @@ def run_command(spec: Path | None, folder: Path | None) -> None:
 
 def _print_result(result: RunResult, found: list[Score]) -> None:
     comparison = table(
-        "model", "parameters", "GFLOPs", "mAP50", "mAP50-95", numeric=("parameters", "GFLOPs", "mAP50", "mAP50-95")
+        "model",
+        "parameters",
+        "GFLOPs",
+        "mAP50",
+        "mAP50-95",
+        numeric=("parameters", "GFLOPs", "mAP50", "mAP50-95"),
     )
     for score in found:
         values = ("-", "-") if score.map50 is None else (f"{score.map50:.3f}", f"{score.map50_95:.3f}")

@@ -71,9 +71,12 @@ def _build(ref: ModelSpec, info: DataInfo | None, *, own_classes: bool, weights:
     classes = info.nc if info else None
     channels = info.channels if info else 3
     model: Any = build_model(ref, nc=classes, channels=channels, weights=weights, meta=not weights)
-    if own_classes or info is None or model.model[-1].nc == info.nc:
+    if own_classes or info is None:
         return model  # type: ignore[no-any-return]
-    return _with_classes(model, ref, info, weights)
+    if model.model[-1].nc != info.nc:
+        model = _with_classes(model, ref, info, weights)
+    model.names = dict(info.names)
+    return model  # type: ignore[no-any-return]
 
 
 def _with_classes(model: Any, ref: ModelSpec, info: DataInfo, weights: bool) -> nn.Module:

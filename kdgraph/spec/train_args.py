@@ -54,7 +54,7 @@ STUDENT: Mapping[str, str] = _RESERVED | {
     "task": "delete it: the student's model decides the task",
     "distill_model": "write the teacher as `teacher:` at the top of the spec",
     "pretrained": "delete it: the student starts from what `student:` names, a checkpoint or a bare yaml",
-    "compile": "delete it: it compiles Ultralytics' model alone; in your own loop, torch.compile the distiller",
+    "compile": "delete it; in your own loop, torch.compile(kdgraph.compile(spec)) works",
     "quantize": "delete it: distil first, then train the student with quantization",
 }
 """Arguments that the top-level `train:` must leave alone, and what to do instead."""

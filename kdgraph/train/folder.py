@@ -35,7 +35,7 @@ class RunFolder:
         return self.path / "weights" / "adapters.pt"
 
     def write(self, spec: Spec, teacher: str, data: str) -> None:
-        """Note the experiment when its run begins. Raises RunError (KD504) when nothing can be written there."""
+        """Note the experiment when its run begins. Raises RunError (KD504) when that cannot be written."""
         try:
             self._write(spec, teacher, data)
         except OSError as error:
@@ -44,7 +44,7 @@ class RunFolder:
                     "KD504",
                     f"{self.path} cannot be written ({error.strerror})",
                     spec.span("train"),
-                    hint="start the run elsewhere, or set `project:` in `train:` to a folder that can be written",
+                    hint="start the run elsewhere, or give `train:` a `project:` that can be written",
                 )
             ) from error
 

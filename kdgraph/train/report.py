@@ -42,7 +42,9 @@ def _score(name: str, checkpoint: Path, data: str, imgsz: int, classes: int) -> 
         size = _size(model.model, imgsz)
         if len(model.names) != classes:
             return Score(name, *size)
-        metrics = model.val(data=data, imgsz=imgsz, plots=False, verbose=False, save_dir=str(checkpoint.parent))
+        metrics = model.val(
+            data=data, imgsz=imgsz, plots=False, verbose=False, save_dir=str(checkpoint.parent)
+        )
     return Score(name, *size, float(metrics.box.map50), float(metrics.box.map))
 
 

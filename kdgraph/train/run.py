@@ -53,7 +53,9 @@ def run(spec: Spec) -> RunResult:
     Nothing is written before the spec, both models and the dataset have been found sound.
     """
     if spec.data is None:
-        raise DataError(Diagnostic("KD401", "the spec names no data to train on", spec.span(), "add `data: my-data.yaml`"))
+        raise DataError(
+            Diagnostic("KD401", "the spec names no data to train on", spec.span(), "add `data: my-data.yaml`")
+        )
     check(spec)
     data = check_dataset(spec.data, spec.path and spec.path.parent, span=spec.span("data"))
     with _restricted_loading(spec.student.trust or spec.teacher.trust):
@@ -65,13 +67,19 @@ def run(spec: Spec) -> RunResult:
 
 
 def resume(path: Path) -> RunResult:
-    """Go on with the run in folder `path` where its last.pt stands: weights, adapters, optimiser, schedule."""
+    """Go on with the run in folder `path` from its last.pt: weights, adapters, optimiser, schedule."""
     folder = RunFolder(path)
     facts, spec = folder.facts(), folder.spec()
     if not folder.last.is_file():
-        raise RunError(Diagnostic("KD502", f"{folder.last} is missing", hint="the first epoch had not ended: start again"))
+        raise RunError(
+            Diagnostic(
+                "KD502", f"{folder.last} is missing", hint="the first epoch had not ended: start again"
+            )
+        )
     if not folder.adapters.is_file():
-        raise RunError(Diagnostic("KD502", f"the run in {path} has ended", hint="start a new run with more epochs"))
+        raise RunError(
+            Diagnostic("KD502", f"the run in {path} has ended", hint="start a new run with more epochs")
+        )
     with _restricted_loading(spec.student.trust or spec.teacher.trust):
         overrides = {"model": str(folder.last), "resume": str(folder.last), "data": facts["data"]}
         overrides["save_dir"] = str(folder.path)
@@ -96,12 +104,14 @@ def _train(spec: Spec, overrides: dict[str, Any], folder: RunFolder, teacher: st
 
 def _interrupted(folder: RunFolder) -> RunError:
     kept = folder.last.is_file()
-    mend = f"go on with: kdgraph run --resume {folder.path}" if kept else "no epoch had ended yet: start again"
+    mend = (
+        f"go on with: kdgraph run --resume {folder.path}" if kept else "no epoch had ended yet: start again"
+    )
     return RunError(Diagnostic("KD504", "the run was interrupted", hint=mend))
 
 
 def _new_folder(spec: Spec) -> Path:
-    """`runs/<name of the spec>`, numbered when it is taken; `project`, `name` and `exist_ok` as in Ultralytics."""
+    """`runs/<name of the spec>`, numbered when taken; `project`, `name`, `exist_ok` as in Ultralytics."""
     project = Path(spec.train.get("project") or "runs")
     name = spec.train.get("name") or (spec.path.stem if spec.path else "run")
     return Path(increment_path(Path.cwd() / project / name, exist_ok=bool(spec.train.get("exist_ok"))))

@@ -45,7 +45,7 @@ def _as_it_is(spec: Spec) -> str:
         raise ModelError(
             Diagnostic(
                 "KD301",
-                f"the teacher '{spec.teacher.model}' is an architecture without weights: it has nothing to teach",
+                f"the teacher '{spec.teacher.model}' has no weights: an architecture has nothing to teach",
                 spec.teacher.span("model"),
                 hint=f"train it first: `teacher: {{model: {spec.teacher.model}, train: {{epochs: 100}}}}`, "
                 "or name a checkpoint",

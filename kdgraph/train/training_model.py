@@ -21,7 +21,7 @@ def column(edge: str) -> str:
 
 
 class TrainingModel(nn.Module):
-    """`model(batch)` gives the detection loss and the edges' losses; state, copies and attributes are the student's.
+    """`model(batch)` gives detection and edge losses; state, copies and attributes are the student's.
 
     Ultralytics' trainer copies its model for the EMA, averages and saves its state dict, and reads
     `names`, `stride`, `criterion` and more from it. All of that reaches the student, so that every

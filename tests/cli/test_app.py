@@ -106,7 +106,10 @@ def test_nodes_says_when_nothing_matches(
 
 @pytest.mark.parametrize("models", [("yolo11n.yaml", "yolo11s.yaml"), ("yolo11n.pt", "yolo11m.pt")])
 def test_init_prints_a_spec_that_fits(
-    models: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    models: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert call(monkeypatch, "init", "--student", models[0], "--teacher", models[1]) == 0
     written = tmp_path / "my-spec.yaml"
@@ -117,7 +120,9 @@ def test_init_prints_a_spec_that_fits(
 def test_init_trains_a_teacher_of_other_classes_first(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    call(monkeypatch, "init", "--student", "yolo11n.pt", "--teacher", "yolo11m.pt", "--data", "builtin:glyphs")
+    call(
+        monkeypatch, "init", "--student", "yolo11n.pt", "--teacher", "yolo11m.pt", "--data", "builtin:glyphs"
+    )
     assert "train: {epochs: 100}" in capsys.readouterr().out.split("data:")[0]
     call(monkeypatch, "init", "--student", "yolo11n.pt", "--teacher", "yolo11m.pt", "--data", "coco8.yaml")
     assert "teacher: yolo11m.pt\n" in capsys.readouterr().out
@@ -167,7 +172,9 @@ def test_weights_that_cannot_be_downloaded_are_said(
     spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(spec.parent)
-    spec.write_text(SPEC.replace("yolo11s.yaml", "yolo11s.pt").replace("edges:", "data: builtin:glyphs\nedges:"))
+    spec.write_text(
+        SPEC.replace("yolo11s.yaml", "yolo11s.pt").replace("edges:", "data: builtin:glyphs\nedges:")
+    )
     spec.write_text(spec.read_text().replace("dfl: {taps: head.dfl.*, criterion: kl}", ""))
     assert call(monkeypatch, "check", spec) == 0  # needs no weights
     assert call(monkeypatch, "run", spec) == 2
@@ -177,15 +184,20 @@ def test_weights_that_cannot_be_downloaded_are_said(
 def test_help_and_import_take_no_torch(user_environment: dict[str, str]) -> None:
     for program in (
         "import kdgraph",
-        "import sys; sys.argv = ['kdgraph', '--help']\ntry:\n from kdgraph.cli.app import main; main()\nexcept SystemExit: pass",
+        "import sys; sys.argv = ['kdgraph', '--help']\n"
+        "from kdgraph.cli.app import main\ntry: main()\nexcept SystemExit: pass",
     ):
         asked = f"{program}\nimport sys; assert not {{'torch', 'ultralytics', 'numpy'}} & set(sys.modules)"
-        done = subprocess.run([sys.executable, "-c", asked], env=user_environment, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", asked], env=user_environment, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
 
 
 def test_the_installed_command_answers(user_environment: dict[str, str]) -> None:
-    done = subprocess.run([command("kdgraph"), "--version"], env=user_environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [command("kdgraph"), "--version"], env=user_environment, capture_output=True, text=True
+    )
     assert done.stdout == "kdgraph 0.1.0\n"
 
 

@@ -32,11 +32,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory, squares: Path, user_environ
     place = tmp_path_factory.mktemp("run")
     (place / "tiny.yaml").write_text(SPEC.format(data=squares))
     settings = subprocess.run(
-        [command("yolo"), "settings", "tensorboard=True"], env=user_environment, capture_output=True, text=True
+        [command("yolo"), "settings", "tensorboard=True"],
+        env=user_environment,
+        capture_output=True,
+        text=True,
     )
     assert settings.returncode == 0, settings.stderr
     done = subprocess.run(
-        [command("kdgraph"), "run", "tiny.yaml"], cwd=place, env=user_environment, capture_output=True, text=True
+        [command("kdgraph"), "run", "tiny.yaml"],
+        cwd=place,
+        env=user_environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (place / "runs/tiny/printed.txt").write_text(done.stdout + done.stderr)
@@ -97,7 +104,9 @@ assert model.names == {{0: "square", 1: "bar"}}
 model.predict(ASSETS / "bus.jpg", imgsz=64, verbose=False, save=False)
 model.val(data={str(squares)!r}, imgsz=64, plots=False, verbose=False)
 """
-    done = subprocess.run([sys.executable, "-c", program], env=user_environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=user_environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -141,7 +150,10 @@ def test_a_teacher_is_trained_once_for_the_same_data(folder: Path, squares: Path
 
 def test_a_finished_run_is_not_resumed(folder: Path, user_environment: dict[str, str]) -> None:
     done = subprocess.run(
-        [command("kdgraph"), "run", "--resume", str(folder)], env=user_environment, capture_output=True, text=True
+        [command("kdgraph"), "run", "--resume", str(folder)],
+        env=user_environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 2
     assert done.stderr.startswith("error[KD502]")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 import torch
 
@@ -55,7 +54,9 @@ def test_an_edge_may_wait_for_objects_but_not_for_ever(distiller: Distiller) -> 
     watch = EdgeWatch(distiller)
     watch.check(distiller(batch(0)), HEALTHY)
     assert watch.unproven == {"cls"}
-    with pytest.raises(RunError, match=r"error\[KD501\] edge 'cls' sent no gradient to the student in a whole epoch"):
+    with pytest.raises(
+        RunError, match=r"error\[KD501\] edge 'cls' sent no gradient to the student in a whole epoch"
+    ):
         watch.close_epoch()
 
 
@@ -87,4 +88,3 @@ def test_when_the_detection_loss_is_broken_no_edge_is_blamed(distiller: Distille
     watch.check(out, HEALTHY)
     out.raw["neck"] = out.raw["neck"] * float("nan")
     watch.check(out, torch.tensor(float("nan")))
-
