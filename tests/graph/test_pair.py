@@ -24,7 +24,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def spec(student: str = "yolo11n.yaml", teacher: str = "yolov8n.yaml", data: str | None = "five.yaml") -> Spec:
+def spec(
+    student: str = "yolo11n.yaml", teacher: str = "yolov8n.yaml", data: str | None = "five.yaml"
+) -> Spec:
     return parse(f"student: {student}\nteacher: {teacher}\n" + f"data: {data}\n" * (data is not None) + EDGES)
 
 
@@ -69,7 +71,11 @@ def test_a_student_s_checkpoint_is_refitted_to_the_classes_of_the_data(here: Pat
     written, student = toy(nc=3), build_student(spec(student=str(file)))
     assert classes(student) == 5
     ours, theirs = student.state_dict(), written.state_dict()
-    same = [name for name in theirs if torch.equal(ours[name], theirs[name])] if ours.keys() == theirs.keys() else []
+    same = (
+        [name for name in theirs if torch.equal(ours[name], theirs[name])]
+        if ours.keys() == theirs.keys()
+        else []
+    )
     different = [name for name in theirs if ours[name].shape != theirs[name].shape]
     assert sorted(same + different) == sorted(theirs)
     assert different

@@ -39,7 +39,9 @@ class Shapes(fx.Interpreter):
 
 
 @pytest.mark.parametrize(("batch", "size"), [(2, (64, 96)), (1, (96, 32))])
-def test_inferred_shapes_are_the_real_ones_on_every_node(model: Any, batch: int, size: tuple[int, int]) -> None:
+def test_inferred_shapes_are_the_real_ones_on_every_node(
+    model: Any, batch: int, size: tuple[int, int]
+) -> None:
     module = trace_model(model).module
     facts = infer_facts(module, size, batch)
     assert set(facts) == set(module.graph.nodes)

@@ -112,7 +112,9 @@ def test_every_scale_of_yolo11_is_bit_exact(scale: str) -> None:
     assert all(torch.equal(b, statistics[name]) for name, b in model.named_buffers())
     assert not equal(list(before.values()), list(statistics.values())), "statistics must have moved"
     ours, theirs = dict(module.named_parameters()), dict(model.named_parameters())
-    assert {p.data_ptr() for p in ours.values()} >= {p.data_ptr() for n, p in theirs.items() if ".dfl." not in n}
+    assert {p.data_ptr() for p in ours.values()} >= {
+        p.data_ptr() for n, p in theirs.items() if ".dfl." not in n
+    }
     assert all(p is theirs[name] for name, p in ours.items())
 
 
@@ -140,7 +142,10 @@ def test_the_model_keeps_its_mode_and_its_statistics() -> None:
 def test_a_public_trace_has_no_dead_nodes_and_knows_paths() -> None:
     module = kdgraph.trace(toy())
     assert all(node.users or node.op == "output" for node in module.graph.nodes)
-    assert {n.meta["path"] for n in module.graph.nodes if n.op == "call_module"} >= {"model.0.conv", "model.3.cv1.act"}
+    assert {n.meta["path"] for n in module.graph.nodes if n.op == "call_module"} >= {
+        "model.0.conv",
+        "model.3.cv1.act",
+    }
 
 
 # -- names --
@@ -255,7 +260,9 @@ def test_a_model_that_cannot_be_traced_says_where() -> None:
             return super().forward(x) if x.mean() > 0 else x
 
     model.model[2].conv = Picky(16, 16, 3)
-    with pytest.raises(GraphError, match=r"KD205\] the teacher 'odd.pt' cannot be traced: model.2.conv stops"):
+    with pytest.raises(
+        GraphError, match=r"KD205\] the teacher 'odd.pt' cannot be traced: model.2.conv stops"
+    ):
         trace_model(model, "the teacher 'odd.pt'")
 
 
