@@ -99,6 +99,15 @@ def test_boxes_of_no_area_and_boxes_beyond_the_image() -> None:
     assert_equal_to_ultralytics(random_predictions((96, 160), images=1), targets)
 
 
+def test_a_box_whose_corners_sum_to_nothing_counts_as_padding() -> None:
+    boxes = torch.tensor([[0.0, 0, 0.4, 0.4], [0.5, 0.5, 0.4, 0.4]])
+    targets = Targets(torch.zeros(2), torch.zeros(2, 1), boxes)
+    predictions = random_predictions((96, 160), images=1, reg_max=1)
+    _, index = assign(predictions, targets)
+    assert_equal_to_ultralytics(predictions, targets)
+    assert set(index.flatten().tolist()) == {-1, 1}
+
+
 @pytest.mark.parametrize("topk", [1, 3, 13])
 def test_topk(topk: int) -> None:
     assert_equal_to_ultralytics(random_predictions((96, 160)), random_targets([5, 1, 9]), topk)
@@ -109,6 +118,24 @@ def test_fewer_anchors_than_topk() -> None:
     foreground, index = assign(predictions, random_targets([1], smallest=0.5), topk=100)
     assert foreground.any()
     assert set(index.flatten().tolist()) == {-1, 0}
+
+
+@pytest.mark.parametrize("box", [[0, 0, 0, 0], [-0.1, -0.1, 0.4, 0.4]], ids=["empty", "outside"])
+def test_a_box_that_reads_as_padding_has_no_anchors(box: list[float]) -> None:
+    """Its corners do not sum to more than 0; anchors near the first pixel are inside all the same."""
+    targets = Targets(torch.zeros(1), torch.zeros(1, 1), torch.tensor([box], dtype=torch.float32))
+    predictions = random_predictions((96, 160), images=1, reg_max=1)
+    everything = predictions.scores.shape[2]
+    assert not assert_equal_to_ultralytics(predictions, targets, topk=everything).any()
+
+
+def test_a_perfect_prediction() -> None:
+    """CIoU of equal boxes, where a difference is divided by itself."""
+    targets = Targets(torch.zeros(1), torch.zeros(1, 1), torch.tensor([[0.3, 0.25, 0.3, 0.25]]))
+    predictions = random_predictions((96, 160), images=1, reg_max=1)
+    anchor = 2 * 20 + 5  # at pixel (44, 20); the target is 24 .. 72 by 12 .. 36
+    predictions.boxes[0, :, anchor] = torch.tensor([20, 8, 28, 16]) / 8
+    assert assert_equal_to_ultralytics(predictions, targets)[0, anchor]
 
 
 @given(seed=st.integers(0, 2**32 - 1), counts=st.lists(st.integers(0, 4), min_size=3, max_size=3))
@@ -152,10 +179,10 @@ def test_autocast_and_gradients_change_nothing() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_predictions_are_taken_in_float32(dtype: torch.dtype) -> None:
-    given = random_predictions((96, 160))
+    given = random_predictions((256, 320))
     half = Predictions(given.boxes.to(dtype), given.scores.to(dtype), given.feats)
     single = Predictions(half.boxes.float(), half.scores.float(), given.feats)
-    targets = random_targets([5, 1, 9])
+    targets = random_targets([90, 60, 120])  # so many that a rounded score would change some choice
     assert torch.equal(assign(half, targets)[1], assign(single, targets)[1])
 
 
