@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ultralytics import YOLO
 from ultralytics.utils.torch_utils import get_flops
 
 from kdgraph.graph.quiet import quiet
+from kdgraph.train.loading import restricted_loading
 from kdgraph.train.run import RunResult
 
 __all__ = ["Score", "scores"]
@@ -28,24 +28,16 @@ class Score:
 
 def scores(result: RunResult) -> list[Score]:
     """The teacher's and the student's score, with the image size of the student's training."""
-    student = YOLO(str(result.best)).model
-    imgsz = int(student.args["imgsz"])
-    return [
-        _score("teacher", Path(result.teacher), result.data, imgsz, student.nc),
-        Score("student", *_size(student, imgsz), *_map(result.metrics)),
-    ]
-
-
-def _score(name: str, checkpoint: Path, data: str, imgsz: int, classes: int) -> Score:
-    with quiet():
-        model = YOLO(str(checkpoint))
-        size = _size(model.model, imgsz)
-        if len(model.names) != classes:
-            return Score(name, *size)
-        metrics = model.val(
-            data=data, imgsz=imgsz, plots=False, verbose=False, save_dir=str(checkpoint.parent)
-        )
-    return Score(name, *size, float(metrics.box.map50), float(metrics.box.map))
+    with quiet(), restricted_loading(result.trust):
+        student, teacher = (YOLO(str(path)) for path in (result.best, result.teacher))
+        imgsz = int(student.model.args["imgsz"])
+        found = [Score("teacher", *_size(teacher.model, imgsz))]
+        if len(teacher.names) == len(student.names):
+            metrics = teacher.val(
+                data=result.data, imgsz=imgsz, plots=False, verbose=False, save_dir=str(result.folder)
+            )
+            found = [replace(found[0], map50=float(metrics.box.map50), map50_95=float(metrics.box.map))]
+    return [*found, Score("student", *_size(student.model, imgsz), *_map(result.metrics))]
 
 
 def _size(model: Any, imgsz: int) -> tuple[int, int]:

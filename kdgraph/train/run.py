@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ultralytics.nn import tasks
 from ultralytics.utils.files import increment_path
 
 from kdgraph.compiler.api import plan
@@ -17,6 +13,7 @@ from kdgraph.errors import DataError, Diagnostic, RunError
 from kdgraph.spec.schema import Spec
 from kdgraph.train.data import check_dataset
 from kdgraph.train.folder import RunFolder
+from kdgraph.train.loading import restricted_loading
 from kdgraph.train.teacher import ensure_teacher
 from kdgraph.train.trainer import DistillTrainer
 
@@ -25,12 +22,16 @@ __all__ = ["RunResult", "check", "resume", "run"]
 
 @dataclass(frozen=True)
 class RunResult:
-    """Where a run left its files, and the best student's validation metrics (as in results.csv)."""
+    """Where a run left its files, and the best student's validation metrics (as in results.csv).
+
+    `trust` is whether its spec lets checkpoints load without restrictions.
+    """
 
     folder: Path
     teacher: str
     data: str
     metrics: dict[str, float]
+    trust: bool
 
     @property
     def best(self) -> Path:
@@ -58,7 +59,7 @@ def run(spec: Spec) -> RunResult:
         )
     check(spec)
     data = check_dataset(spec.data, spec.path and spec.path.parent, span=spec.span("data"))
-    with _restricted_loading(spec.student.trust or spec.teacher.trust):
+    with restricted_loading(_trusts(spec)):
         teacher = ensure_teacher(spec, data)
         folder = RunFolder(_new_folder(spec))
         folder.write(spec, teacher, data)
@@ -80,10 +81,14 @@ def resume(path: Path) -> RunResult:
         raise RunError(
             Diagnostic("KD502", f"the run in {path} has ended", hint="start a new run with more epochs")
         )
-    with _restricted_loading(spec.student.trust or spec.teacher.trust):
+    with restricted_loading(_trusts(spec)):
         overrides = {"model": str(folder.last), "resume": str(folder.last), "data": facts["data"]}
         overrides["save_dir"] = str(folder.path)
         return _train(spec, overrides, folder, facts["teacher"], facts["data"])
+
+
+def _trusts(spec: Spec) -> bool:
+    return spec.student.trust or spec.teacher.trust
 
 
 def _train(spec: Spec, overrides: dict[str, Any], folder: RunFolder, teacher: str, data: str) -> RunResult:
@@ -99,7 +104,7 @@ def _train(spec: Spec, overrides: dict[str, Any], folder: RunFolder, teacher: st
     except KeyboardInterrupt:
         raise _interrupted(folder) from None
     metrics = {name: float(value) for name, value in (trainer.metrics or {}).items()}
-    return RunResult(folder.path, teacher, data, metrics)
+    return RunResult(folder.path, teacher, data, metrics, _trusts(spec))
 
 
 def _interrupted(folder: RunFolder) -> RunError:
@@ -115,19 +120,3 @@ def _new_folder(spec: Spec) -> Path:
     project = Path(spec.train.get("project") or "runs")
     name = spec.train.get("name") or (spec.path.stem if spec.path else "run")
     return Path(increment_path(Path.cwd() / project / name, exist_ok=bool(spec.train.get("exist_ok"))))
-
-
-@contextmanager
-def _restricted_loading(trust: bool) -> Iterator[None]:
-    """Ultralytics' own loads during a run are restricted too, here and in the processes it starts."""
-    before, tasks.SAFE_LOAD = tasks.SAFE_LOAD, not trust
-    environment = os.environ.get("ULTRALYTICS_SAFE_LOAD")
-    os.environ["ULTRALYTICS_SAFE_LOAD"] = str(not trust)
-    try:
-        yield
-    finally:
-        tasks.SAFE_LOAD = before
-        if environment is None:
-            del os.environ["ULTRALYTICS_SAFE_LOAD"]
-        else:
-            os.environ["ULTRALYTICS_SAFE_LOAD"] = environment

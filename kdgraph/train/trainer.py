@@ -69,9 +69,8 @@ class DistillTrainer(DetectionTrainer):  # type: ignore[misc]
     def set_model_attributes(self) -> None:
         """Called once the student stands on its device: here it becomes part of the Distiller."""
         super().set_model_attributes()
-        teacher = self.spec.teacher.model_copy(update={"model": self.teacher})
-        model = build_model(ModelSpec(model=teacher.model, trust=teacher.trust), nc=None)
-        distiller = plan(self.spec, student=self.model, teacher=model).lower()
+        teacher = build_model(ModelSpec(model=self.teacher, trust=self.spec.teacher.trust), nc=None)
+        distiller = plan(self.spec, student=self.model, teacher=teacher).lower()
         self.model = TrainingModel(distiller.to(self.device))
 
     def set_class_weights(self) -> None:
