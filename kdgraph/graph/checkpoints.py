@@ -14,11 +14,8 @@ from torch import nn
 
 from kdgraph.errors import Diagnostic, ModelError, Span
 
-_LEGACY = (
-    "models.yolo",
-    "models.common",
-    "models.experimental",
-)  # YOLOv5 and YOLOv7 before Ultralytics' package
+# Modules of the YOLOv5 and YOLOv7 repositories.
+_LEGACY = ("models.yolo", "models.common", "models.experimental")
 _KNOWN = ("torch", "ultralytics", "collections", "numpy")  # in every checkpoint: they explain no refusal
 _AGAIN = "copy or download it again"
 _SAVED = "give a .pt file that Ultralytics saved (model.save, best.pt, last.pt)"
@@ -115,10 +112,8 @@ def _foreign_names(path: Path) -> list[str]:
 def _imports(path: Path) -> set[str]:
     """The names that a file of pickles would import, read from their opcodes: nothing is run."""
     names, strings = set(), [""]
-    with (
-        path.open("rb") as stream,
-        contextlib.suppress(ValueError),
-    ):  # ends at the tensors, or where it is damaged
+    # A ValueError is where the tensors begin, or where the file is damaged.
+    with path.open("rb") as stream, contextlib.suppress(ValueError):
         for opcode, argument, _ in chain.from_iterable(map(pickletools.genops, repeat(stream))):
             if opcode.name == "GLOBAL":
                 names.add(str(argument).replace(" ", "."))

@@ -25,9 +25,7 @@ class MetaFactories(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         options = dict(kwargs or {})
-        if (
-            func is torch.nn.functional.batch_norm
-        ):  # keeps its shape; on meta tensors it is a slow decomposition
+        if func is torch.nn.functional.batch_norm:  # keeps its shape, and is slow on meta tensors
             return torch.empty_like(args[0])
         if func in _FACTORIES:
             options["device"] = "meta"

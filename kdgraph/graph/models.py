@@ -102,9 +102,8 @@ def _released(ref: ModelSpec, weights: bool, meta: bool) -> nn.Module:
     if known is not None:
         stem, classes = known
         file, name = zoo.architectures()[stem], Path(f"{stem}.yaml")
-        read_architecture(
-            file, name, trust=ref.trust, span=ref.span("model")
-        )  # no detector: said before a download
+        # What is no detector is said before anything is downloaded.
+        read_architecture(file, name, trust=ref.trust, span=ref.span("model"))
     if weights:
         return _load(ref, download(ref.model, way_out=_without(ref, known), span=ref.span("model")), meta)
     if known is None:

@@ -120,11 +120,8 @@ def _shape_faults(graph: DistillGraph, key: str, term: Term, tap: Tap) -> Diagno
     return None
 
 
-_CELLS = {
-    "teacher_score": "logits",
-    "foreground": "scores",
-    "level": "maps",
-}  # the port that a mask's size is of
+# Kind of mask -> the port whose size it has.
+_CELLS = {"teacher_score": "logits", "foreground": "scores", "level": "maps"}
 
 
 def _mask_faults(graph: DistillGraph, key: str, term: Term) -> Diagnostic | None:

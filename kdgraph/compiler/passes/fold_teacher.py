@@ -41,9 +41,8 @@ def _foldable(graph: DistillGraph, key: str) -> bool:
     if not (isinstance(op, Op) and isinstance(op.module, nn.Conv2d)) or op.folded is not None:
         return False
     calls = [other for other in graph.ops("teacher").values() if other.module is op.module]
-    return (
-        len(graph.users(key)) == 1 and len(calls) == 1
-    )  # a convolution called twice has one weight for both
+    # A convolution that is called twice has one weight for both calls.
+    return len(graph.users(key)) == 1 and len(calls) == 1
 
 
 def _fold(graph: DistillGraph, conv: str, norm: str, module: nn.BatchNorm2d) -> None:

@@ -21,9 +21,8 @@ class MergeTaps(Pass):
     def run(self, graph: DistillGraph) -> PassResult:
         graph, notes = graph.copy(), []
         seen: dict[Hashable, str] = {}
-        for key in list(
-            graph.order()
-        ):  # inputs first, so that equal inputs are one when their users are compared
+        # Inputs come first in this order, so equal inputs are one by the time their users are compared.
+        for key in list(graph.order()):
             vertex = graph[key]
             if not isinstance(vertex, (Tap, Mask, Adapter)):
                 continue
