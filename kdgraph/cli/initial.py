@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kdgraph.compiler.api import plan
+from kdgraph.compiler.api import check
 from kdgraph.errors import KdgraphError
 from kdgraph.spec.parse import parse
 
@@ -52,7 +52,7 @@ _AS_IS = "teacher: {teacher}"
 _TRAINED = """\
 teacher:
   model: {teacher}
-  train: {{epochs: 100}}                    # on the data first: its classes are others"""
+  train: {{epochs: 100}}                    # on the data first: it has no weights yet, or other classes"""
 
 
 def init_command(student: str, teacher: str, data: str) -> None:
@@ -68,7 +68,7 @@ def init_command(student: str, teacher: str, data: str) -> None:
                 box_edge=box_edge,
             )
             try:
-                plan(parse(text, "my-spec.yaml"), weights=False)
+                check(parse(text, "my-spec.yaml"))
             except KdgraphError as error:
                 first = first or error
                 continue

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from kdgraph.cli.console import console, count, flops, table
-from kdgraph.compiler.api import Plan, plan
+from kdgraph.compiler.api import Plan, check, plan
 from kdgraph.compiler.passes.base import Account, Stats
 from kdgraph.errors import Diagnostic, GraphError
 from kdgraph.graph.ir import Term
@@ -19,7 +19,7 @@ from kdgraph.spec.schema import ModelSpec
 
 
 def check_command(file: Path) -> None:
-    planned = plan(load(file), weights=False)
+    planned = check(load(file))
     terms = planned.graph.of(Term)
     console.print(f"{file}: {len(planned.graph.spec.edges)} edges, {len(terms)} terms, all fit")
 

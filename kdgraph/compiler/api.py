@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import nn
 
@@ -16,7 +17,7 @@ from kdgraph.graph.pair import build_pair
 from kdgraph.graph.yolo import TracedModel, trace_model
 from kdgraph.spec.schema import Spec
 
-__all__ = ["Plan", "compile", "plan"]
+__all__ = ["Plan", "check", "compile", "plan"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,37 @@ def plan(
     }
     graph = DistillGraph(spec, traced, _image_size(spec), pair.channels)
     return Plan(*run_passes(graph))
+
+
+def check(spec: Spec) -> Plan:
+    """Find, without weights and without images, what `kdgraph run` would refuse.
+
+    Raises ModelError, DataError or GraphError, as `plan`, and GraphError (KD301) for a teacher that is an
+    architecture and is not to be trained.
+    """
+    untaught = _untaught(spec)
+    try:
+        planned = plan(spec, weights=False)
+    except GraphError as error:
+        raise GraphError(*error.diagnostics, *untaught) from None
+    if untaught:
+        raise GraphError(*untaught)
+    return planned
+
+
+def _untaught(spec: Spec) -> list[Diagnostic]:
+    """A teacher whose weights would be random."""
+    name = spec.teacher.model
+    if spec.teacher.train is not None or Path(name).suffix == ".pt":
+        return []
+    return [
+        Diagnostic(
+            "KD301",
+            f"the teacher '{name}' has no weights: an architecture has nothing to teach",
+            spec.teacher.span("model"),
+            hint=f"train it: `teacher: {{model: {name}, train: {{epochs: 100}}}}`, or give a checkpoint",
+        )
+    ]
 
 
 def compile(spec: Spec, *, student: nn.Module | None = None, teacher: nn.Module | None = None) -> Distiller:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ultralytics.utils.files import increment_path
 
-from kdgraph.compiler.api import plan
+from kdgraph.compiler.api import check
 from kdgraph.errors import DataError, Diagnostic, RunError
 from kdgraph.spec.schema import Spec
 from kdgraph.train.data import check_dataset
@@ -17,7 +17,7 @@ from kdgraph.train.loading import restricted_loading
 from kdgraph.train.teacher import ensure_teacher
 from kdgraph.train.trainer import DistillTrainer
 
-__all__ = ["RunResult", "check", "resume", "run"]
+__all__ = ["RunResult", "resume", "run"]
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,6 @@ class RunResult:
         """The checkpoint to ship: best by validation, last where validation was off."""
         best = self.folder / "weights" / "best.pt"
         return best if best.is_file() else best.with_name("last.pt")
-
-
-def check(spec: Spec) -> None:
-    """Everything that can be found wrong with a spec without weights and without loading images.
-
-    Raises the KdgraphError that `run` would, with all mistakes in the edges at once.
-    """
-    plan(spec, weights=False)
 
 
 def run(spec: Spec) -> RunResult:

@@ -13,7 +13,6 @@ from typing import Any
 from ultralytics.data.utils import img2label_paths
 from ultralytics.models.yolo.detect import DetectionTrainer
 
-from kdgraph.errors import Diagnostic, ModelError
 from kdgraph.graph.models import build_model
 from kdgraph.graph.pair import build_teacher
 from kdgraph.spec.schema import Spec
@@ -28,7 +27,7 @@ def ensure_teacher(spec: Spec, data: str) -> str:
 
     `data` is the dataset yaml that the student will train on. The cache key covers the teacher's
     architecture or checkpoint, its train arguments, the dataset's labels and the names and sizes of its
-    images, and Ultralytics' version. Raises ModelError (KD301) for an architecture without weights.
+    images, and Ultralytics' version. Raises ModelError when the teacher cannot be had.
     """
     if spec.teacher.train is None:
         return _as_it_is(spec)
@@ -39,19 +38,8 @@ def ensure_teacher(spec: Spec, data: str) -> str:
 
 
 def _as_it_is(spec: Spec) -> str:
-    model = build_model(spec.teacher, nc=None)  # finds, downloads and reads it, or says what is wrong
-    path = getattr(model, "pt_path", None)
-    if path is None:
-        raise ModelError(
-            Diagnostic(
-                "KD301",
-                f"the teacher '{spec.teacher.model}' has no weights: an architecture has nothing to teach",
-                spec.teacher.span("model"),
-                hint=f"train it first: `teacher: {{model: {spec.teacher.model}, train: {{epochs: 100}}}}`, "
-                "or name a checkpoint",
-            )
-        )
-    return str(Path(path).absolute())
+    model: Any = build_model(spec.teacher, nc=None)  # finds, downloads and reads it, or says what is wrong
+    return str(Path(model.pt_path).absolute())
 
 
 def _train(spec: Spec, data: str, target: Path) -> None:

@@ -14,7 +14,7 @@ from tests.conftest import command
 
 SPEC = """\
 student: yolo11n.yaml
-teacher: yolo11s.yaml
+teacher: yolo11s.pt
 edges:
   neck: {taps: neck.*, criterion: cwd}
   dfl: {taps: head.dfl.*, criterion: kl}
@@ -143,12 +143,12 @@ def test_run_wants_a_spec_or_a_folder(
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        (("teacher: yolo11s.yaml", "teacher: yolo11z.yaml"), "KD302"),
-        (("teacher: yolo11s.yaml", "teacher: nowhere/best.pt"), "KD301"),
+        (("teacher: yolo11s.pt", "teacher: yolo11z.yaml"), "KD302"),
+        (("teacher: yolo11s.pt", "teacher: nowhere/best.pt"), "KD301"),
         (("builtin:glyphs", "nowhere.yaml"), "KD401"),
         (("data: builtin:glyphs\n", ""), "KD401"),
         (("edges:", "edgse:"), "KD102"),
-        (("", ""), "KD301"),  # a teacher without weights
+        (("teacher: yolo11s.pt", "teacher: yolo11s.yaml"), "KD301"),  # a teacher without weights
         (("student: yolo11n.yaml", "student: yolo11n-cls.yaml"), "KD305"),
     ],
 )

@@ -1,0 +1,23 @@
+"""What `kdgraph check` adds to the passes: a teacher must have something to teach."""
+
+from __future__ import annotations
+
+import pytest
+
+from kdgraph.compiler.api import check
+from kdgraph.errors import GraphError
+from kdgraph.spec.parse import parse
+
+SPEC = "student: yolo11n.yaml\nteacher: yolo11s.yaml\nedges:\n  neck: {taps: neck.*, criterion: cwd}\n"
+
+
+def test_a_bare_teacher_is_told_beside_the_edges_mistakes() -> None:
+    with pytest.raises(GraphError) as caught:
+        check(parse(SPEC.replace("neck.*", "neck.p9")))
+    assert [fault.code for fault in caught.value.diagnostics] == ["KD301", "KD201"]
+    assert "`teacher: {model: yolo11s.yaml, train: {epochs: 100}}`" in str(caught.value)
+
+
+@pytest.mark.parametrize("teacher", ["yolo11s.pt", "{model: yolo11s.yaml, train: {epochs: 1}}"])
+def test_a_teacher_with_weights_or_to_be_trained_passes(teacher: str) -> None:
+    assert check(parse(SPEC.replace("teacher: yolo11s.yaml", f"teacher: {teacher}"))).accounts
