@@ -20,4 +20,5 @@ def test_a_bare_teacher_is_told_beside_the_edges_mistakes() -> None:
 
 @pytest.mark.parametrize("teacher", ["yolo11s.pt", "{model: yolo11s.yaml, train: {epochs: 1}}"])
 def test_a_teacher_with_weights_or_to_be_trained_passes(teacher: str) -> None:
-    assert check(parse(SPEC.replace("teacher: yolo11s.yaml", f"teacher: {teacher}"))).accounts
+    text = SPEC.replace("teacher: yolo11s.yaml", f"teacher: {teacher}\ndata: coco8.yaml")
+    assert check(parse(text)).accounts
