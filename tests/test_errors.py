@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import unicodedata
 import pickle
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
