@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,17 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
 def command(name: str) -> str:
     """The path of an installed command, also when its environment is not activated."""
     return str(Path(sys.executable).with_name(name))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Small tensors on one thread: threads that wait for each other cost tenfold on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from torch import nn
 
 from kdgraph.compiler.edges import EdgeLoss
 from kdgraph.compiler.frozen import frozen
+from kdgraph.compiler.passes.insert_adapters import tap_of
 from kdgraph.graph.ir import Adapter, DistillGraph, Input, Mask, Op, Role, Tap, Term, op_key
 from kdgraph.nn import registry
 from kdgraph.nn.assign import TaskAligned, level_mask
@@ -177,22 +178,13 @@ class _Lowering:
 
     def _taps(self) -> Mapping[str, Any]:
         pairs: dict[str, dict[Role, Any]] = {}
-        for key in self.graph.of(Term):
-            sides: dict[Role, tuple[str, Any]] = {
-                "student": self._tap_behind(key, "student"),
-                "teacher": self._tap_behind(key, "teacher"),
+        for key, term in self.graph.of(Term).items():
+            values: dict[Role, Any] = {
+                "student": self.values[tap_of(self.graph, key, "student")],
+                "teacher": self.values[tap_of(self.graph, key, "teacher")],
             }
-            name = _pair_name(sides, pairs)
-            pairs[name] = {role: value for role, (_, value) in sides.items()}
+            pairs[_pair_name(term.taps, values, pairs)] = values
         return pairs
-
-    def _tap_behind(self, term: str, role: str) -> tuple[str, Any]:
-        key = self.graph.source(term, role)
-        while key is not None and isinstance(self.graph[key], Adapter):
-            key = self.graph.source(key, "student")
-        tap = self.graph[key or ""]
-        assert isinstance(tap, Tap)
-        return tap.name, self.values[key or ""]
 
     def _root(self) -> nn.Module:
         """What the fx graph's targets are looked up in."""
@@ -207,10 +199,12 @@ class _Lowering:
         return root
 
 
-def _pair_name(sides: Mapping[Role, tuple[str, Any]], taken: Mapping[str, Mapping[Role, Any]]) -> str:
+def _pair_name(
+    taps: tuple[str, str], values: Mapping[Role, Any], taken: Mapping[str, Mapping[Role, Any]]
+) -> str:
     """The student's tap; with the teacher's behind it where the same one is compared to another as well."""
-    (student, _), (teacher, value) = sides["student"], sides["teacher"]
-    return student if taken.get(student, {}).get("teacher", value) is value else f"{student}/{teacher}"
+    student, teacher = taps
+    return student if taken.get(student, values) == values else f"{student}/{teacher}"
 
 
 def _owner(root: nn.Module, path: str) -> nn.Module:

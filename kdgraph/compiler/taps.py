@@ -69,16 +69,20 @@ def _joined(edge: EdgeSpec, ours: list[Diagnostic], theirs: list[Diagnostic]) ->
 
 
 def _unknown(edge: EdgeSpec, role: Role, pattern: str, names: Names) -> Diagnostic:
-    near = [name for name in closest(pattern, names) if is_raw(name) == is_raw(pattern)] or closest(
-        pattern, names
-    )
-    family = sorted({n for n in names if n.split(".")[0] == pattern.split(".")[0] and n.count(".") < 3})
+    what = f"edge '{edge.name}': unknown tap '{role}.{pattern}'"
+    return Diagnostic("KD201", what, _span(edge, role), _way_out(pattern, names))
+
+
+def _way_out(pattern: str, names: Names) -> str:
+    if pattern.startswith("head.dfl") and "head.box" in names and "head.dfl" not in names:
+        return "this head has no DFL bins: compare distances, `taps: head.box` with `criterion: box_l2`"
+    near = closest(pattern, names)
+    near = [name for name in near if is_raw(name) == is_raw(pattern)] or near
     hint = f"did you mean {_quoted(near)}? " if near else ""
+    family = sorted({n for n in names if n.split(".")[0] == pattern.split(".")[0] and n.count(".") < 3})
     if family and not is_raw(pattern):
-        hint += f"this model has {', '.join(family)}"
-    else:
-        hint += "`kdgraph nodes MODEL` lists every name"
-    return Diagnostic("KD201", f"edge '{edge.name}': unknown tap '{role}.{pattern}'", _span(edge, role), hint)
+        return hint + f"this model has {', '.join(family)}"
+    return hint + "`kdgraph nodes MODEL` lists every name"
 
 
 def _select(edge: EdgeSpec, side: list[Named]) -> list[Named]:

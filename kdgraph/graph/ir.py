@@ -80,12 +80,16 @@ class Mask:
 
 @dataclass(frozen=True)
 class Term:
-    """One criterion between two taps: an edge at one level. Ports: `student`, `teacher`, `mask`."""
+    """One criterion between two taps: an edge at one level. Ports: `student`, `teacher`, `mask`.
+
+    `taps` are the names that the edge gives its two taps; merged taps forget all but the first.
+    """
 
     edge: EdgeSpec = field(repr=False)
     name: str
     level: str | None
     criterion: Component
+    taps: tuple[str, str]  # student, teacher
 
 
 Vertex = Op | Input | Tap | Adapter | Mask | Term

@@ -22,3 +22,9 @@ def test_a_bare_teacher_is_told_beside_the_edges_mistakes() -> None:
 def test_a_teacher_with_weights_or_to_be_trained_passes(teacher: str) -> None:
     text = SPEC.replace("teacher: yolo11s.yaml", f"teacher: {teacher}\ndata: coco8.yaml")
     assert check(parse(text)).accounts
+
+
+def test_a_dfl_edge_to_a_head_without_bins_is_told_what_to_compare_instead() -> None:
+    text = "student: yolo11n.yaml\nteacher: yolo26n.pt\nedges:\n  dfl: {taps: head.dfl, criterion: kl}\n"
+    with pytest.raises(GraphError, match=r"no DFL bins: compare distances, `taps: head.box`"):
+        check(parse(text))

@@ -361,3 +361,11 @@ def test_all_criteria_are_covered_here() -> None:
 
 def test_sizes_of_the_tests_are_not_square() -> None:
     assert SIZE[0] != SIZE[1]
+
+
+def test_one_node_tapped_under_two_names_is_returned_under_both() -> None:
+    edges = "  a: {taps: neck.p3, criterion: mimic}\n  b: {taps: model.7, criterion: cosine}"
+    out = distiller(edges, outputs="[taps]")(batch())
+    assert list(out.taps) == ["neck.p3", "model.7"]
+    assert out.taps["neck.p3"].student is out.taps["model.7"].student
+    assert out.taps["neck.p3"].teacher is out.taps["model.7"].teacher

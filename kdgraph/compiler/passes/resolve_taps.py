@@ -52,9 +52,8 @@ def _add_term(graph: DistillGraph, edge: EdgeSpec, pair: Pair, suffix: str) -> N
     name = f"{edge.name}.{suffix}"
     student = _add_tap(graph, edge, "student", pair.student)
     teacher = _add_tap(graph, edge, "teacher", pair.teacher)
-    term = graph.add(
-        f"term:{name}", Term(edge, name, pair.level, edge.criterion), student=student, teacher=teacher
-    )
+    vertex = Term(edge, name, pair.level, edge.criterion, (pair.student.name, pair.teacher.name))
+    term = graph.add(f"term:{name}", vertex, student=student, teacher=teacher)
     connect_mask(graph, term, anchors=len(pair.student.shape or ()) == 3)
 
 
