@@ -17,14 +17,28 @@ if TYPE_CHECKING:
     from kdgraph.compiler.distiller import Distiller, DistillOutput
     from kdgraph.errors import KdgraphError
     from kdgraph.graph.yolo import trace
+    from kdgraph.nn import register
+    from kdgraph.nn.criteria.base import Criterion
     from kdgraph.nn.registry import criterion
     from kdgraph.spec.parse import load
     from kdgraph.spec.schema import Spec
 
 __version__ = "0.1.0"
-__all__ = ["DistillOutput", "Distiller", "KdgraphError", "Spec", "compile", "criterion", "load", "trace"]
+__all__ = [
+    "Criterion",
+    "DistillOutput",
+    "Distiller",
+    "KdgraphError",
+    "Spec",
+    "compile",
+    "criterion",
+    "load",
+    "register",
+    "trace",
+]
 
 _HOMES = {
+    "Criterion": "kdgraph.nn.criteria.base",
     "DistillOutput": "kdgraph.compiler.distiller",
     "Distiller": "kdgraph.compiler.distiller",
     "KdgraphError": "kdgraph.errors",
@@ -32,6 +46,7 @@ _HOMES = {
     "compile": "kdgraph.compiler.api",
     "criterion": "kdgraph.nn.registry",
     "load": "kdgraph.spec.parse",
+    "register": "kdgraph.nn.register",
     "trace": "kdgraph.graph.yolo",
 }
 
@@ -39,7 +54,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'kdgraph' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+    home = import_module(_HOMES[name])
+    return home if home.__name__.endswith(f".{name}") else getattr(home, name)
 
 
 def __dir__() -> list[str]:

@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
 import kdgraph
 from tests.conftest import command
 
-NAMES = ["DistillOutput", "Distiller", "KdgraphError", "Spec", "compile", "criterion", "load", "trace"]
+NAMES = [
+    "Criterion",
+    "DistillOutput",
+    "Distiller",
+    "KdgraphError",
+    "Spec",
+    "compile",
+    "criterion",
+    "load",
+    "register",
+    "trace",
+]
 
 
 def test_the_declared_surface() -> None:
     assert kdgraph.__all__ == NAMES
     assert set(dir(kdgraph)) >= {*NAMES, "__version__"}
     for name in NAMES:
-        assert getattr(kdgraph, name).__module__.startswith("kdgraph.")
+        value = getattr(kdgraph, name)
+        home = value.__name__ if isinstance(value, ModuleType) else value.__module__
+        assert home.startswith("kdgraph.")
+
+
+def test_a_users_own_components_are_registered_by_a_module() -> None:
+    assert isinstance(kdgraph.register, ModuleType)
+    assert kdgraph.register.__all__ == ["adapter", "criterion", "mask"]
+    assert kdgraph.Criterion.__name__ == "Criterion"
 
 
 def test_other_names_are_not_there() -> None:

@@ -44,8 +44,11 @@ class Vector:
         return zip(range(self.levels), self.students, self.teachers, strict=True)
 
 
-Case = Callable[[Vector], "Tensor | None"]
-"""The loss of a vector as computed here, or None when a setting of the file is not built."""
+Case = Callable[[Vector], "Tensor | Verdict | None"]
+"""The loss of a vector as computed here, or None when a setting of the file is not built.
+
+Of a file without a loss, the verdict itself.
+"""
 
 CASES: dict[str, Case] = {}
 
@@ -83,8 +86,10 @@ def check(path: Path, rtol: float = 1e-9) -> Verdict:
     if build is None:
         return Verdict("not built yet")
     try:
-        loss = build(vector)
-        return Verdict("not built yet") if loss is None else _compare(vector, loss, rtol)
+        found = build(vector)
+        if isinstance(found, Verdict):
+            return found
+        return Verdict("not built yet") if found is None else _compare(vector, found, rtol)
     except (KeyError, ValueError, RuntimeError) as error:
         return Verdict("FAIL", note=f"{type(error).__name__}: {error}")
 

@@ -68,12 +68,46 @@ def nodes(
 
 @app.command()
 def init(
-    student: Annotated[str, typer.Option(help="The model that is to learn.")] = "yolo11n.pt",
-    teacher: Annotated[str, typer.Option(help="The model that teaches it.")] = "yolo11m.pt",
-    data: Annotated[str, typer.Option(help="An Ultralytics dataset yaml.")] = "builtin:glyphs",
+    flags: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME=VALUE", help="With --from-flags: the flags.", show_default=False),
+    ] = None,
+    student: Annotated[
+        str | None, typer.Option(help="The model that is to learn.", show_default="yolo11n.pt")
+    ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="The model that teaches it.", show_default="yolo11m.pt")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="An Ultralytics dataset yaml.", show_default="builtin:glyphs; coco8.yaml with --from-flags"
+        ),
+    ] = None,
+    from_flags: Annotated[
+        bool,
+        typer.Option(
+            "--from-flags",
+            help="Convert flags of moded_YOLO, as NAME=VALUE words: cls_dist=True cls_dist_t=3",
+        ),
+    ] = False,
 ) -> None:
-    """Print a spec to start from, fitted to the models and the data."""
-    _command("initial", "init_command")(student, teacher, data)
+    """Print a spec to start from, fitted to the models and the data, or made of moded_YOLO's flags."""
+    if flags and not from_flags:
+        raise typer.BadParameter(f"{flags[0]}: words NAME=VALUE go behind --from-flags")
+    if from_flags:
+        _command("conversion", "convert_command")(flags or [], student, teacher, data)
+    else:
+        _command("initial", "init_command")(student, teacher, data)
+
+
+@app.command()
+def methods(
+    name: Annotated[str | None, typer.Argument(help="One of them, in full.", show_default=False)] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables of the README.")] = False,
+) -> None:
+    """List criteria, masks, adapters and the like, with their options and papers."""
+    _command("methods", "methods_command")(name, markdown)
 
 
 @app.command()

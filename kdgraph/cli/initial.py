@@ -1,4 +1,4 @@
-"""The command that writes a first spec: init."""
+"""The command that writes a first spec: init, without flags to convert."""
 
 from __future__ import annotations
 
@@ -55,8 +55,9 @@ teacher:
   train: {{epochs: 100}}                    # on the data first: it has no weights yet, or other classes"""
 
 
-def init_command(student: str, teacher: str, data: str) -> None:
+def init_command(student: str | None, teacher: str | None, data: str | None) -> None:
     """Print the first candidate spec that fits; if none does, raise what is wrong with the plainest."""
+    student, teacher, data = student or "yolo11n.pt", teacher or "yolo11m.pt", data or "builtin:glyphs"
     first: KdgraphError | None = None
     for teacher_lines in (_AS_IS, _TRAINED):
         for box_edge in (_DFL_EDGE, _BOX_EDGE):

@@ -9,6 +9,7 @@ import typer
 from kdgraph.cli.console import console, count, flops, table
 from kdgraph.compiler.api import Plan, check, plan
 from kdgraph.compiler.passes.base import Account, Stats
+from kdgraph.compiler.signals import labelled
 from kdgraph.errors import Diagnostic, GraphError
 from kdgraph.graph.ir import Term
 from kdgraph.graph.models import build_model
@@ -22,6 +23,9 @@ def check_command(file: Path) -> None:
     planned = check(load(file))
     terms = planned.graph.of(Term)
     console.print(f"{file}: {len(planned.graph.spec.edges)} edges, {len(terms)} terms, all fit")
+    needing = labelled(planned.graph)
+    if needing:
+        console.print(f"labels are read by {', '.join(needing)}", markup=False)
 
 
 def explain_command(file: Path, code: bool) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
 from kdgraph.compiler.distiller import Distiller
-from kdgraph.compiler.lower import lower
+from kdgraph.compiler.lower import Lowered, lower
 from kdgraph.compiler.passes.base import Account
 from kdgraph.compiler.pipeline import run_passes
 from kdgraph.errors import Diagnostic, GraphError
 from kdgraph.graph.ir import DistillGraph, Role
 from kdgraph.graph.pair import build_pair
 from kdgraph.graph.yolo import TracedModel, trace_model
+from kdgraph.nn import registry
 from kdgraph.spec.schema import Spec
 
 __all__ = ["Plan", "check", "compile", "plan"]
@@ -33,7 +35,18 @@ class Plan:
 
     def lower(self) -> Distiller:
         """The Distiller of this plan."""
-        return Distiller(self.graph.spec, self.student, lower(self.graph))
+        spec = self.graph.spec
+        balance = None
+        if spec.balance is not None:
+            balance = registry.balance(spec.balance.name, len(spec.edges), **spec.balance.options)
+        return Distiller(spec, self.student, lower(self.graph), self._lower_anew, balance)
+
+    def _lower_anew(self, edges: Collection[str], previous: Lowered) -> Lowered:
+        """The spec with these edges only, planned and lowered with the modules that `previous` has."""
+        spec = self.graph.spec
+        fewer = spec.model_copy(update={"edges": {name: spec.edges[name] for name in edges}})
+        fresh = DistillGraph(fewer, self.graph.models, self.graph.image_size, self.graph.channels)
+        return lower(run_passes(fresh)[0], previous)
 
 
 def plan(

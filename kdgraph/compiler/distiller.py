@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +13,16 @@ from torch import Tensor, nn
 
 from kdgraph.compiler.edges import EdgeLoss
 from kdgraph.compiler.lower import Lowered
-from kdgraph.compiler.masks import LABELS
+from kdgraph.compiler.signals import LABELS
 from kdgraph.errors import Diagnostic, RunError
-from kdgraph.spec.schedule import weights_at
+from kdgraph.nn.balance import Balance, GradientNorm
+from kdgraph.spec.schedule import ended, weights_of
 from kdgraph.spec.schema import Spec
 
 __all__ = ["DistillOutput", "Distiller", "TapPair"]
+
+Replan = Callable[[Collection[str], Lowered], Lowered]
+"""Plans and lowers the spec anew with only some of its edges, keeping the modules of the lowering before."""
 
 
 class TapPair(NamedTuple):
@@ -33,9 +37,10 @@ class DistillOutput:
     """What one training forward gives.
 
     `predictions`: the student's raw outputs, as Ultralytics' losses take them. `losses`: edge name ->
-    weighted scalar; `raw`: the same unweighted; `loss`: the sum of `losses`. All are means over the
-    batch: multiply by the batch size beside Ultralytics' detection loss, which is a sum over images.
-    `taps` and `teacher` (the teacher's raw outputs) are filled when the spec's `outputs` asks for them.
+    weighted scalar; `raw`: the same unweighted; `loss`: the sum of `losses` (and of what a learnt balance
+    adds). All are means over the batch: multiply by the batch size beside Ultralytics' detection loss, which
+    is a sum over images. `taps` and `teacher` (the teacher's raw outputs) are filled when the spec's
+    `outputs` asks for them. `shared`: the student's tensors at which `balance: gradient_norm` measures.
     """
 
     predictions: Any
@@ -44,6 +49,7 @@ class DistillOutput:
     loss: Tensor
     taps: dict[str, TapPair] = field(default_factory=dict)
     teacher: Any = None
+    shared: tuple[Tensor, ...] = ()
 
 
 class Distiller(nn.Module):
@@ -53,29 +59,47 @@ class Distiller(nn.Module):
     where no mask needs labels) and returns a `DistillOutput`. In eval mode it is the student: images in,
     its own outputs back.
 
-    `parameters()` are the student's and the adapters', so one optimiser trains both. The teacher is
-    frozen and in eval mode whatever `.train()` says, and is in no state dict. `student` is the model
-    that was given; save that one.
+    `parameters()` are the student's, the adapters' and those of criteria that learn, so one optimiser trains
+    all. The teacher is frozen and in eval mode whatever `.train()` says, and is in no state dict. `student`
+    is the model that was given; save that one.
     """
 
-    def __init__(self, spec: Spec, student: nn.Module, lowered: Lowered) -> None:
+    def __init__(
+        self, spec: Spec, student: nn.Module, lowered: Lowered, replan: Replan, balance: Balance | None = None
+    ) -> None:
         super().__init__()
         self.spec = spec
         self.student = student
         self.adapters = lowered.adapters
-        self.teacher = lowered.teacher
-        self.masks = lowered.masks
         self.edges = lowered.edges
-        self.labels = lowered.labels
-        # Not registered: it holds the same modules again, and a state dict would list them twice.
-        self._graph = (lowered.module,)
+        self.balance = balance
+        self._replan = replan
+        self._take(lowered)
         # DDP would send the teacher's weights around at every step, though they are the same everywhere.
         self._ddp_params_and_buffers_to_ignore = [
             f"teacher.{name}" for name, _ in self.teacher.named_buffers()
         ]
-        self._edge_names = dict(zip(spec.edges, lowered.edges, strict=True))
         self.set_epoch(0)
         self.train()
+
+    def _take(self, lowered: Lowered) -> None:
+        self.teacher = lowered.teacher
+        self.signals = lowered.signals
+        # Not registered: the graph holds the same modules again, and a state dict would list them twice.
+        self._lowered = (lowered,)
+        self._graph = (lowered.module,)
+        order = {name: index for index, name in enumerate(self.spec.edges)}
+        self._places = [order[name] for name in lowered.edge_names]
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The edges that are computed: all but those that `retire` has compiled away."""
+        return tuple(self._lowered[0].edge_names)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the forward reads of a batch besides its images."""
+        return self._lowered[0].labels
 
     @property
     def code(self) -> str:
@@ -93,15 +117,62 @@ class Distiller(nn.Module):
         return self
 
     def set_epoch(self, epoch: float, epochs: int | None = None) -> None:
-        """Move every edge's weights to where its schedule has them at `epoch` (from 0) of `epochs`.
+        """Move every edge's weights to where schedule and phase have them at `epoch` (from 0) of `epochs`.
 
         `epochs` defaults to the spec's `train: {epochs: …}`. Nothing is recompiled.
         """
-        total = epochs or int(self.spec.train.get("epochs", 100))
-        for name, edge in self.spec.edges.items():
-            module = self.edges[self._edge_names[name]]
+        total = self._epochs(epochs)
+        for name, attribute in self._lowered[0].edge_names.items():
+            module = self.edges[attribute]
             assert isinstance(module, EdgeLoss)
-            module.weights.copy_(torch.tensor(weights_at(edge, module.levels, epoch, total)))
+            weights = weights_of(self.spec, name, module.levels, epoch, total)
+            module.weights.copy_(torch.tensor(weights))
+
+    def retire(self, epoch: float, epochs: int | None = None) -> tuple[str, ...]:
+        """Compile away the edges that count at no moment from `epoch` (from 0) of `epochs` on; their names.
+
+        With them goes the part of the teacher that only they needed. Parameters stay the same objects under
+        the same names, those of adapters that serve no edge any more among them, so an optimiser, a
+        checkpoint and DDP go on as they are. Under `torch.compile` the next step compiles anew: call it
+        between epochs.
+        """
+        gone = [name for name in self.active if ended(self.spec, name, epoch, self._epochs(epochs))]
+        if gone:
+            like = next(self.student.parameters())
+            lowered = self._replan([name for name in self.active if name not in gone], self._lowered[0])
+            self._take(lowered)
+            self._graph[0].to(device=like.device)
+            self.teacher.to(like.device, like.dtype)
+            self.signals.to(like.device)
+            self.train(self.training)
+        return tuple(gone)
+
+    def rebalance(self, out: DistillOutput, task: Tensor | None = None) -> None:
+        """With `balance: gradient_norm`, measure the gradients of this step, every few steps; else nothing.
+
+        Call it between forward and backward. `task` is the loss that the student is trained with besides, as
+        a mean over images: a weight of 1 then makes an edge's gradient as strong as the task's. The factors
+        found count from the next step on.
+        """
+        if not isinstance(self.balance, GradientNorm):
+            return
+        if self.balance.due:
+            losses = [out.raw.get(name) for name in self.spec.edges]
+            self.balance.measure(losses, task, out.shared)
+        self.balance.steps += 1
+
+    def learnt(self) -> dict[str, Any]:
+        """What is trained beside the student, as a state dict: adapters, criteria, balance."""
+        state = self.state_dict()
+        return {name: value for name, value in state.items() if not name.startswith("student.")}
+
+    def load_learnt(self, state: Mapping[str, Any]) -> None:
+        """Take over what `learnt` gave. Raises RuntimeError when it is of another spec."""
+        student = {f"student.{name}": value for name, value in self.student.state_dict().items()}
+        self.load_state_dict({**student, **state})
+
+    def _epochs(self, epochs: int | None) -> int:
+        return epochs or int(self.spec.train.get("epochs", 100))
 
     def save(self, path: str | Path) -> None:
         """Write the student, and nothing else, as a checkpoint for `YOLO(path)` and the `yolo` command."""
@@ -120,26 +191,41 @@ class Distiller(nn.Module):
         if not self.training:
             return self.student(images)
         result = self._graph[0](images, *self._take_labels(batch))
-        losses = {name: weighted for name, (_, weighted) in result["losses"].items()}
+        losses, loss = self._balanced(images, result["losses"])
         return DistillOutput(
             predictions=result["predictions"],
             losses=losses,
             raw={name: raw for name, (raw, _) in result["losses"].items()},
-            loss=torch.stack(list(losses.values())).sum(),
+            loss=loss,
             taps={name: TapPair(**pair) for name, pair in result.get("taps", {}).items()},
             teacher=result.get("teacher"),
+            shared=tuple(result.get("shared", ())),
         )
+
+    def _balanced(
+        self, images: Tensor, losses: Mapping[str, tuple[Tensor, Tensor]]
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """The weighted losses by edge, balanced if the spec asks for it, and their sum."""
+        if not losses:
+            return {}, torch.zeros((), device=images.device)
+        values = torch.stack([weighted for _, weighted in losses.values()])
+        extra: Tensor | None = None
+        if self.balance is not None:
+            values, extra = self.balance(values, self._places)
+        total = values.sum() if extra is None else values.sum() + extra
+        return dict(zip(losses, values.unbind(), strict=True)), total
 
     def _take_labels(self, batch: Tensor | Mapping[str, Any]) -> list[Tensor]:
         if not self.labels:
             return []
         if isinstance(batch, Tensor) or any(label not in batch for label in self.labels):
-            edges = [name for name, edge in self.spec.edges.items() if edge.mask.name == "foreground"]
+            edges = ", ".join(f"'{name}'" for name in self._lowered[0].labelled)
+            plural = len(self._lowered[0].labelled) > 1
             raise RunError(
                 Diagnostic(
                     "KD504",
-                    f"edge '{edges[0]}': mask 'foreground' needs labels, and this batch has none",
-                    hint=f"call it with a dict of img, {', '.join(LABELS)}, or use another mask",
+                    f"edge{'s' * plural} {edges} need{'s' * (not plural)} labels, and this batch has none",
+                    hint=f"call it with a dict of img, {', '.join(LABELS)}, or use others",
                 )
             )
         return [batch[label] for label in self.labels]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ __all__ = ["EdgeLoss"]
 
 
 class EdgeLoss(nn.Module):
-    """Sum over levels of weight * criterion(student, teacher, mask).
+    """Sum over levels of weight * criterion(student=…, teacher=…, mask=…, and the signals it reads).
 
     The weights are a buffer [levels], so a schedule that moves them never recompiles the graph.
     """
@@ -24,7 +25,7 @@ class EdgeLoss(nn.Module):
         self.criteria = nn.ModuleList(criteria)
         self.register_buffer("weights", torch.ones(len(criteria)), persistent=False)
 
-    def forward(self, levels: Sequence[tuple[Tensor, Tensor, Tensor | None]]) -> tuple[Tensor, Tensor]:
-        """(unweighted, weighted) scalars of the edge."""
-        terms = torch.stack([c(*inputs) for c, inputs in zip(self.criteria, levels, strict=True)])
+    def forward(self, levels: Sequence[Mapping[str, Any]]) -> tuple[Tensor, Tensor]:
+        """(unweighted, weighted) scalars; `levels` are the arguments of each criterion by name."""
+        terms = torch.stack([c(**inputs) for c, inputs in zip(self.criteria, levels, strict=True)])
         return terms.sum(), (terms * self.weights.to(terms.dtype)).sum()

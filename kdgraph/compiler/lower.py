@@ -1,63 +1,78 @@
-"""DistillGraph -> one fx.GraphModule in which student, teacher, masks, adapters and criteria are nodes.
+"""DistillGraph -> one fx.GraphModule in which student, teacher, signals, adapters and criteria are nodes.
 
 A change of type, so not a pass. The module's tree mirrors the graph's parts (`student`, `teacher`,
-`adapters`, `masks`, `edges`); the student's modules are the very ones of the student given.
+`adapters`, `signals`, `edges`); the student's modules are the very ones of the student given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import chain
-from itertools import count as count_from
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
 import torch.fx as fx
 from torch import nn
 
-from kdgraph.compiler.edges import EdgeLoss
+from kdgraph.compiler.build import build_adapter, build_edge, signal_call
 from kdgraph.compiler.frozen import frozen
+from kdgraph.compiler.names import free_name
 from kdgraph.compiler.passes.insert_adapters import tap_of
-from kdgraph.graph.ir import Adapter, DistillGraph, Input, Mask, Op, Role, Tap, Term, op_key
-from kdgraph.nn import registry
-from kdgraph.nn.assign import TaskAligned, level_mask
+from kdgraph.compiler.signals import labelled
+from kdgraph.graph.ir import Adapter, DistillGraph, Input, Op, Role, Signal, Splice, Tap, Term
+from kdgraph.nn.splice import standardised
 
 __all__ = ["Lowered", "lower"]
+
+LISTS = frozenset({"maps", "feats", "objects", "masks", "teacher_branches"})
+"""Ports that take several values, as a list; the others take one."""
+FIRST = ("student", "teacher")
 
 
 @dataclass(frozen=True)
 class Lowered:
     """The graph module, and the parts of its tree that are not the student's.
 
-    `labels` are the batch entries, besides the images, that the module's forward takes by name.
+    `labels` are the batch entries, besides the images, that the module's forward takes by name, and
+    `labelled` the edges that need them. `edge_names` are the names of the edges' modules in `edges`,
+    `adapter_names` those of the adapters before each term in `adapters`: both may hold modules of edges that
+    are there no more.
     """
 
     module: fx.GraphModule
     teacher: nn.Module
-    adapters: nn.ModuleDict
-    masks: nn.ModuleDict
-    edges: nn.ModuleDict
+    signals: nn.ModuleDict
     labels: tuple[str, ...]
+    labelled: tuple[str, ...]
+    adapters: nn.ModuleDict = field(default_factory=nn.ModuleDict)
+    edges: nn.ModuleDict = field(default_factory=nn.ModuleDict)
+    edge_names: Mapping[str, str] = field(default_factory=dict)
+    adapter_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def lower(graph: DistillGraph) -> Lowered:
+def lower(graph: DistillGraph, previous: Lowered | None = None) -> Lowered:
     """Emit the module of a graph that all passes have gone over.
 
     Its forward takes images [B,C,H,W] and the labels it needs, and returns a dict: `predictions` (the
     student's raw outputs), `losses` (edge -> (unweighted, weighted)), and where the spec asks for
-    them `taps` (name -> (student, teacher)) and `teacher` (its raw outputs).
+    them `taps` (name -> (student, teacher)), `teacher` (its raw outputs) and `shared` (the tensors at
+    which edges are balanced). Adapters and criteria that `previous` has are taken over with what they learnt.
     """
-    return _Lowering(graph).run()
+    return _Lowering(graph, previous).run()
 
 
 class _Lowering:
-    def __init__(self, graph: DistillGraph) -> None:
+    def __init__(self, graph: DistillGraph, previous: Lowered | None) -> None:
         self.graph = graph
         self.fx = fx.Graph()
         self.values: dict[str, Any] = {}  # vertex -> fx node, or for an output its structure of nodes
-        self.teacher = nn.Module()
-        self.adapters, self.masks, self.edges = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        self.teacher, self.signals = nn.Module(), nn.ModuleDict()
+        self.previous = previous
+        self.adapters = previous.adapters if previous else nn.ModuleDict()
+        self.edges = previous.edges if previous else nn.ModuleDict()
+        self.placed: dict[str, str] = {}  # adapter -> its name in `adapters`
+        self.edge_names: dict[str, str] = {}
+        self.before = {key: _adapters_before(graph, key) for key in graph.of(Term)}
 
     def run(self) -> Lowered:
         labels = tuple(v.name for v in self.graph.of(Input).values())
@@ -72,7 +87,14 @@ class _Lowering:
         module.graph.eliminate_dead_code()
         module.graph.lint()
         module.recompile()
-        return Lowered(module, self.teacher, self.adapters, self.masks, self.edges, labels)
+        names = {
+            self.graph.of(Term)[term].name: tuple(self.placed[key] for key in keys)
+            for term, keys in self.before.items()
+        }
+        return Lowered(
+            module, self.teacher, self.signals, labels, labelled(self.graph), self.adapters, self.edges,
+            self.edge_names, names,
+        )  # fmt: skip
 
     def _lower(self, key: str, images: fx.Node) -> Any:
         vertex = self.graph[key]
@@ -82,20 +104,31 @@ class _Lowering:
             return self._input(key, "value")
         if isinstance(vertex, Adapter):
             return self._adapter(key, vertex)
-        if isinstance(vertex, Mask):
-            return self._mask(key, vertex)
+        if isinstance(vertex, Splice):
+            return self._splice(key, vertex)
+        if isinstance(vertex, Signal):
+            return self._signal(key, vertex)
         return None  # terms are gathered edge by edge, in _losses
 
     def _input(self, key: str, port: str) -> Any:
         source = self.graph.source(key, port)
         return None if source is None else self.values[source]
 
-    def _inputs(self, key: str, port: str) -> list[Any]:
-        return [self.values[source] for p, source in self.graph.inputs(key) if p == port]
+    def _ports(self, key: str) -> dict[str, Any]:
+        """The values that enter a vertex, by port; those of every term in one order."""
+        ports = sorted(
+            {port for port, _ in self.graph.inputs(key)}, key=lambda port: (port not in FIRST, port)
+        )
+        return {
+            port: [self.values[source] for source in self.graph.sources(key, port)]
+            if port in LISTS
+            else self._input(key, port)
+            for port in ports
+        }
 
     def _op(self, op: Op) -> Any:
         def value(node: fx.Node) -> Any:
-            return self.values[self.graph.resolve(op_key(op.role, node))]
+            return self.values[self.graph.argument(op, node)]
 
         if op.node.op == "output":
             return fx.map_arg(op.node.args[0], value)
@@ -105,44 +138,53 @@ class _Lowering:
         if op.role == "teacher":
             self._place_teacher(op)
         args, kwargs = fx.map_arg(op.node.args, value), fx.map_arg(op.node.kwargs, value)
-        return self.fx.create_node(op.node.op, target, args, kwargs, f"{op.role}_{op.node.name}")
+        name = f"{'spliced' if op.splice else op.role}_{op.node.name}"
+        return self.fx.create_node(op.node.op, target, args, kwargs, name)
 
     def _place_teacher(self, op: Op) -> None:
         """Give the frozen teacher the module that an operation calls, or the tensor that it reads."""
         path = str(op.node.target)
         if op.module is not None:
-            _owner(self.teacher, path).add_module(path.split(".")[-1], frozen(op.module, op.folded))
+            owner, name = _owner(self.teacher, path), path.split(".")[-1]
+            if name not in owner._modules:  # a splice calls it once more
+                owner.add_module(name, frozen(op.module, op.folded))
         elif op.node.op == "get_attr":
             tensor = attrgetter(path)(self.graph.models["teacher"].module).detach()
             _owner(self.teacher, path).register_buffer(path.split(".")[-1], tensor, persistent=False)
 
     def _adapter(self, key: str, adapter: Adapter) -> fx.Node:
-        name = _attribute("adapter", adapter.name, self.adapters)
-        options = dict(adapter.options)
-        self.adapters[name] = registry.adapter(
-            adapter.kind, (0, adapter.channels[0], 0, 0), (0, adapter.channels[1], 0, 0), **options
-        )
+        name = self._known_adapter(key)
+        if name is None:
+            name = free_name(f"adapter_{adapter.name}", self.adapters)
+            self.adapters[name] = build_adapter(adapter)
+        self.placed[key] = name
         args = (self._input(key, "student"), self._input(key, "teacher"))
-        return self._call(f"adapters.{name}", args, name)
+        return self._call(f"adapters.{name}", args, {}, name)
 
-    def _mask(self, key: str, mask: Mask) -> fx.Node:
-        if mask.kind == "level":
-            args = (self._input(key, "mask"), self._inputs(key, "maps"), mask.level)
-            return self.fx.call_function(level_mask, args)
-        name = _attribute("mask", mask.name, self.masks)
-        options = dict(mask.options)
-        if mask.kind == "teacher_score":
-            self.masks[name] = registry.mask("teacher_score", **options)
-            return self._call(f"masks.{name}", tuple(self._inputs(key, "logits")), name)
-        head = self.graph.models[mask.role].head
-        assert head is not None
-        self.masks[name] = TaskAligned(head.classes, head.reg_max, head.strides, **options)
-        labels = (self._input(key, label) for label in ("batch_idx", "cls", "bboxes"))
-        args = (self._input(key, "boxes"), self._input(key, "scores"), self._inputs(key, "maps"), *labels)
-        return self._call(f"masks.{name}", args, name)
+    def _known_adapter(self, key: str) -> str | None:
+        """The name of this adapter in the lowering before, found by a term that it stands before."""
+        names = self.previous.adapter_names if self.previous else {}
+        for term, adapters in self.before.items():
+            name = self.graph.of(Term)[term].name
+            if key in adapters and name in names:
+                return names[name][adapters.index(key)]
+        return None
 
-    def _call(self, target: str, args: tuple[Any, ...], name: str) -> fx.Node:
-        return self.fx.create_node("call_module", target, args, {}, name)
+    def _splice(self, key: str, splice: Splice) -> fx.Node:
+        student, teacher = self._input(key, "student"), self._input(key, "teacher")
+        return self.fx.call_function(standardised, (student, teacher)) if splice.standardise else student
+
+    def _signal(self, key: str, signal: Signal) -> fx.Node:
+        call = signal_call(self.graph, signal)
+        arguments = {**self._ports(key), **call.constants}
+        if not isinstance(call.target, nn.Module):
+            return self.fx.call_function(call.target, (), arguments)
+        name = free_name(signal.name, self.signals)
+        self.signals[name] = call.target
+        return self._call(f"signals.{name}", (), arguments, name)
+
+    def _call(self, target: str, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> fx.Node:
+        return self.fx.create_node("call_module", target, args, kwargs, name)
 
     def _results(self) -> dict[str, Any]:
         student = self.graph.output("student")
@@ -153,28 +195,27 @@ class _Lowering:
         teacher = self.graph.output("teacher")
         if teacher is not None:
             results["teacher"] = self.values[teacher]
+        if self.graph.shared:
+            results["shared"] = [self.values[key] for key in self.graph.shared]
         return results
 
     def _losses(self) -> dict[str, Any]:
         terms = self.graph.of(Term)
         losses = {}
         for name, edge in self.graph.spec.edges.items():
-            own = [(key, term) for key, term in terms.items() if term.edge is edge]
-            attribute = _attribute("edge", name, self.edges)
-            self.edges[attribute] = EdgeLoss(
-                [self._criterion(k, t) for k, t in own], [t.level or t.name for _, t in own]
-            )
-            inputs = [tuple(self._input(k, port) for port in ("student", "teacher", "mask")) for k, _ in own]
-            losses[name] = self._call(f"edges.{attribute}", (inputs,), f"loss_{name}".replace("-", "_"))
+            own = {key: term for key, term in terms.items() if term.edge is edge}
+            module = self._edge(name, own)
+            inputs = [self._ports(key) for key in own]
+            losses[name] = self._call(f"edges.{module}", (inputs,), {}, f"loss_{name}".replace("-", "_"))
         return losses
 
-    def _criterion(self, key: str, term: Term) -> nn.Module:
-        tap = self.graph[self.graph.source(key, "teacher") or ""]
-        assert isinstance(tap, Tap)
-        head = self.graph.models["teacher"].head
-        reads_bins = tap.layout == "dfl" and term.criterion.name in ("kl", "box_l2")
-        bins = {"bins": head.reg_max} if reads_bins and head is not None else {}
-        return registry.criterion(term.criterion.name, **term.criterion.options, **bins)
+    def _edge(self, name: str, terms: Mapping[str, Term]) -> str:
+        known = self.previous.edge_names if self.previous else {}
+        attribute = known.get(name) or free_name(f"edge_{name}", self.edges)
+        if name not in known:
+            self.edges[attribute] = build_edge(self.graph, terms)
+        self.edge_names[name] = attribute
+        return attribute
 
     def _taps(self) -> Mapping[str, Any]:
         pairs: dict[str, dict[Role, Any]] = {}
@@ -190,13 +231,19 @@ class _Lowering:
         """What the fx graph's targets are looked up in."""
         root = nn.Module()
         root.student = self.graph.models["student"].module
-        root.teacher, root.adapters, root.masks, root.edges = (
+        root.teacher, root.adapters, root.signals, root.edges = (
             self.teacher,
             self.adapters,
-            self.masks,
+            self.signals,
             self.edges,
         )
         return root
+
+
+def _adapters_before(graph: DistillGraph, term: str) -> list[str]:
+    """The adapters that a term's student comes through, in topological order."""
+    needed = graph.ancestors([term])
+    return [key for key in graph.of(Adapter) if key in needed]
 
 
 def _pair_name(
@@ -214,13 +261,3 @@ def _owner(root: nn.Module, path: str) -> nn.Module:
             root.add_module(name, nn.Module())
         root = root.get_submodule(name)
     return root
-
-
-def _attribute(kind: str, name: str, taken: nn.ModuleDict) -> str:
-    """A module name without dots, and never one that Ultralytics freezes by name (it looks for `.dfl`).
-
-    Edges `a-b` and `a_b` would be one; the later one gets a number.
-    """
-    plain = f"{kind}_" + name.replace(".", "_").replace("-", "_")
-    numbered = (f"{plain}_{count}" for count in count_from(2))
-    return next(candidate for candidate in chain([plain], numbered) if candidate not in taken)

@@ -10,6 +10,7 @@ from kdgraph.compiler.passes.insert_adapters import InsertAdapters
 from kdgraph.compiler.passes.merge_taps import MergeTaps
 from kdgraph.compiler.passes.prune import Prune
 from kdgraph.compiler.passes.resolve_taps import ResolveTaps
+from kdgraph.compiler.passes.splice_teacher import SpliceTeacher
 from kdgraph.graph.ir import DistillGraph
 
 __all__ = ["PIPELINE", "run_passes"]
@@ -17,6 +18,7 @@ __all__ = ["PIPELINE", "run_passes"]
 PIPELINE: tuple[Pass, ...] = (
     InferShapes(),  # first: a level's name comes from its stride, and everything below reads shapes
     ResolveTaps(),  # names become nodes
+    SpliceTeacher(),  # what a term compares behind a splice exists only now; its shapes are the teacher's
     InsertAdapters(),  # needs both shapes of a pair
     CheckEdges(),  # judges what the criteria will really get, so after adapters; the user's mistakes end here
     MergeTaps(),  # before prune, so that a twin does not keep anything alive

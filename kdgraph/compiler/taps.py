@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from kdgraph.errors import Diagnostic, Span, closest
 from kdgraph.graph.ir import Role
 from kdgraph.graph.names import Named, find, is_raw
-from kdgraph.spec.schema import EdgeSpec
+from kdgraph.spec.schema import EdgeSpec, TapSpec
 
-__all__ = ["Pair", "Unresolved", "pairs_of"]
+__all__ = ["Pair", "Unresolved", "pairs_of", "splice_pairs_of"]
 
 Names = Mapping[str, Named]
 
@@ -40,37 +40,51 @@ def pairs_of(edge: EdgeSpec, names: Mapping[Role, Names]) -> list[Pair]:
 
     Raises Unresolved when a pattern finds nothing (KD201) or the sides differ in levels (KD202).
     """
-    student, faults = _side(edge, "student", names["student"])
-    teacher, more = _side(edge, "teacher", names["teacher"])
-    if faults or more:
-        raise Unresolved(*_joined(edge, faults, more))
+    student, teacher = _sides(edge, edge.taps, names)
     if edge.level is not None:
         student, teacher = (_select(edge, side) for side in (student, teacher))
-    return _match(edge, student, teacher)
+    return _match(edge, edge.taps, student, teacher)
 
 
-def _side(edge: EdgeSpec, role: Role, names: Names) -> tuple[list[Named], list[Diagnostic]]:
+def splice_pairs_of(edge: EdgeSpec, names: Mapping[Role, Names]) -> list[Pair]:
+    """Where the student enters the teacher: pairs of an edge's `splice:`, finest level first.
+
+    Raises Unresolved as `pairs_of`.
+    """
+    assert edge.splice is not None
+    return _match(edge, edge.splice.at, *_sides(edge, edge.splice.at, names))
+
+
+def _sides(edge: EdgeSpec, taps: TapSpec, names: Mapping[Role, Names]) -> tuple[list[Named], list[Named]]:
+    student, faults = _side(edge, taps, "student", names["student"])
+    teacher, more = _side(edge, taps, "teacher", names["teacher"])
+    if faults or more:
+        raise Unresolved(*_joined(taps, faults, more))
+    return student, teacher
+
+
+def _side(edge: EdgeSpec, taps: TapSpec, role: Role, names: Names) -> tuple[list[Named], list[Diagnostic]]:
     found: dict[str, Named] = {}
     faults = []
-    patterns: tuple[str, ...] = getattr(edge.taps, role)
+    patterns: tuple[str, ...] = getattr(taps, role)
     for pattern in patterns:
         matches = find(pattern, names)
         found.update({name: names[name] for name in matches})
         if not matches:
-            faults.append(_unknown(edge, role, pattern, names))
+            faults.append(_unknown(edge, taps, role, pattern, names))
     return list(found.values()), faults
 
 
-def _joined(edge: EdgeSpec, ours: list[Diagnostic], theirs: list[Diagnostic]) -> list[Diagnostic]:
+def _joined(taps: TapSpec, ours: list[Diagnostic], theirs: list[Diagnostic]) -> list[Diagnostic]:
     """Both sides' mistakes; told once where one text names both sides and both answer alike."""
-    if edge.taps.student != edge.taps.teacher or [d.hint for d in ours] != [d.hint for d in theirs]:
+    if taps.student != taps.teacher or [d.hint for d in ours] != [d.hint for d in theirs]:
         return [*ours, *theirs]
     return [replace(d, message=d.message.replace("'student.", "'")) for d in ours]
 
 
-def _unknown(edge: EdgeSpec, role: Role, pattern: str, names: Names) -> Diagnostic:
+def _unknown(edge: EdgeSpec, taps: TapSpec, role: Role, pattern: str, names: Names) -> Diagnostic:
     what = f"edge '{edge.name}': unknown tap '{role}.{pattern}'"
-    return Diagnostic("KD201", what, _span(edge, role), _way_out(pattern, names))
+    return Diagnostic("KD201", what, _span(edge, taps, role), _way_out(pattern, names))
 
 
 def _way_out(pattern: str, names: Names) -> str:
@@ -102,17 +116,17 @@ def _select(edge: EdgeSpec, side: list[Named]) -> list[Named]:
     return [tap for tap in side if tap.level in wanted]
 
 
-def _match(edge: EdgeSpec, student: list[Named], teacher: list[Named]) -> list[Pair]:
+def _match(edge: EdgeSpec, taps: TapSpec, student: list[Named], teacher: list[Named]) -> list[Pair]:
     """By level where all taps have one and none twice; else in the order written."""
     ours, theirs = [t.level for t in student], [t.level for t in teacher]
     if _distinct(ours) and _distinct(theirs):
         if set(ours) != set(theirs):
-            raise Unresolved(_different(edge, student, teacher))
+            raise Unresolved(_different(edge, taps, student, teacher))
         by_level = {tap.level: tap for tap in teacher}
         ordered = sorted(student, key=lambda tap: int((tap.level or "p0")[1:]))
         return [Pair(tap, by_level[tap.level]) for tap in ordered]
     if len(student) != len(teacher):
-        raise Unresolved(_different(edge, student, teacher))
+        raise Unresolved(_different(edge, taps, student, teacher))
     return [Pair(s, t) for s, t in zip(student, teacher, strict=True)]
 
 
@@ -120,18 +134,18 @@ def _distinct(levels: list[str | None]) -> bool:
     return None not in levels and len(set(levels)) == len(levels)
 
 
-def _different(edge: EdgeSpec, student: list[Named], teacher: list[Named]) -> Diagnostic:
+def _different(edge: EdgeSpec, taps: TapSpec, student: list[Named], teacher: list[Named]) -> Diagnostic:
     sides = [", ".join(f"{t.name} ({t.level})" if t.level else t.name for t in s) for s in (student, teacher)]
     return Diagnostic(
         "KD202",
         f"edge '{edge.name}': the student has {sides[0]}, the teacher {sides[1]}",
-        edge.span("taps"),
+        taps.span() or edge.span("taps"),
         hint="name taps of the same levels on both sides, or pick levels with `level: [p3, p4]`",
     )
 
 
-def _span(edge: EdgeSpec, role: Role) -> Span | None:
-    return edge.taps.span(role) or edge.span("taps") or edge.span()
+def _span(edge: EdgeSpec, taps: TapSpec, role: Role) -> Span | None:
+    return taps.span(role) or taps.span() or edge.span("taps") or edge.span()
 
 
 def _quoted(names: list[str]) -> str:

@@ -1,7 +1,8 @@
-"""DistillGraph, the compiler's IR: two models, taps, adapters, masks and loss terms in one multigraph.
+"""DistillGraph, the compiler's IR: two models, taps, adapters, signals and loss terms in one multigraph.
 
 The only file that imports networkx. A vertex is a frozen dataclass under a readable key
-(`teacher:model_16_cv2_conv`); an edge carries the port of the vertex it enters (`student`, `mask`, ...).
+(`teacher:model_16_cv2_conv`); an edge carries the port of the vertex it enters (`student`, `mask`, ...);
+a port may take several edges, in the order in which they were connected.
 Passes treat a graph as a value: they work on `copy()` and return it.
 """
 
@@ -20,20 +21,37 @@ from kdgraph.graph.yolo import TracedModel
 from kdgraph.spec.components import Layout
 from kdgraph.spec.schema import Component, EdgeSpec, Spec
 
-__all__ = ["Adapter", "DistillGraph", "Input", "Mask", "Op", "Role", "Tap", "Term", "Vertex"]
+__all__ = [
+    "Adapter",
+    "DistillGraph",
+    "Input",
+    "Op",
+    "Role",
+    "Signal",
+    "Splice",
+    "Tap",
+    "Term",
+    "Vertex",
+    "op_key",
+]
 
 Role = Literal["student", "teacher"]
 
 
 @dataclass(frozen=True)
 class Op:
-    """One node of a traced model. `folded` is the batch norm that fold_teacher moved into it."""
+    """One node of a traced model.
+
+    `folded` is the batch norm that fold_teacher moved into it. `splice` names the splice for which the node
+    is computed once more, on what comes from the student; None is the model's own.
+    """
 
     role: Role
     node: fx.Node = field(repr=False)
     module: nn.Module | None = field(default=None, repr=False)
     facts: Facts = field(default_factory=Facts)
     folded: nn.Module | None = field(default=None, repr=False)
+    splice: str | None = None
 
     @property
     def path(self) -> str:
@@ -68,21 +86,41 @@ class Adapter:
 
 
 @dataclass(frozen=True)
-class Mask:
-    """Weights of positions. `level` picks one level of an assignment; None is the whole anchor axis."""
+class Signal:
+    """A value made of the heads' outputs and the labels, for criteria and masks to read; a mask is one.
+
+    `kind` is the name of a mask, or `assign`, `label`, `target_box`, `instances`, `level` (the piece of one
+    level), `product`. Its ports are the arguments it is computed from. `cells` are the positions it has a
+    value for: (A,) along the anchor axis, (H, W) at a level, None where it is not by position. `role`: whose
+    head it belongs to.
+    """
 
     name: str
     kind: str
-    options: tuple[tuple[str, Any], ...]
-    level: int | None
-    role: Role
+    options: tuple[tuple[str, Any], ...] = ()
+    cells: tuple[int, ...] | None = None
+    role: Role | None = None
+
+
+@dataclass(frozen=True)
+class Splice:
+    """Where the student's tensor enters the teacher's graph. Ports: `student`, `teacher`.
+
+    It gives the student's tensor, with the teacher's mean and deviation per channel if `standardise`.
+    """
+
+    edge: EdgeSpec = field(repr=False)
+    name: str
+    standardise: bool
 
 
 @dataclass(frozen=True)
 class Term:
-    """One criterion between two taps: an edge at one level. Ports: `student`, `teacher`, `mask`.
+    """One criterion between two taps: an edge at one level.
 
-    `taps` are the names that the edge gives its two taps; merged taps forget all but the first.
+    Ports: `student`, `teacher`, `mask`, and the signals that the criterion reads; `splice` in place of
+    `student` until splice_teacher has run. `taps` are the names that the edge gives its two taps (merged taps
+    forget all but the first); what comes through a splice goes by `entry>tap`.
     """
 
     edge: EdgeSpec = field(repr=False)
@@ -92,8 +130,8 @@ class Term:
     taps: tuple[str, str]  # student, teacher
 
 
-Vertex = Op | Input | Tap | Adapter | Mask | Term
-V = TypeVar("V", Op, Input, Tap, Adapter, Mask, Term)
+Vertex = Op | Input | Tap | Adapter | Signal | Splice | Term
+V = TypeVar("V", Op, Input, Tap, Adapter, Signal, Splice, Term)
 
 
 class DistillGraph:
@@ -101,7 +139,8 @@ class DistillGraph:
 
     `models` are the traced student and teacher, `spec` the experiment. `image_size` (height, width in
     pixels), `channels` and `batch` are the images at which shapes are inferred. `alias` maps a vertex that a
-    pass removed to the one that now gives its value.
+    pass removed to the one that now gives its value. `shared` are operations of the student at which its
+    edges are balanced.
     """
 
     def __init__(
@@ -113,6 +152,7 @@ class DistillGraph:
         self.channels = channels
         self.batch = 2  # one image would make batch statistics of 1×1 maps undefined
         self.alias: dict[str, str] = {}
+        self.shared: tuple[str, ...] = ()
         self._graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         for role, model in self.models.items():
             self._add_model(role, model)
@@ -122,7 +162,7 @@ class DistillGraph:
             leaf = model.module.get_submodule(str(node.target)) if node.op == "call_module" else None
             self._graph.add_node(op_key(role, node), vertex=Op(role, node, leaf))
             for source in node.all_input_nodes:
-                self._graph.add_edge(op_key(role, source), op_key(role, node), port="arg")
+                self.connect(op_key(role, source), op_key(role, node), "arg")
 
     def copy(self) -> DistillGraph:
         """A graph that can change without changing this one. The models are shared."""
@@ -148,7 +188,12 @@ class DistillGraph:
 
     def inputs(self, key: str) -> list[tuple[str, str]]:
         """(port, source) of each edge that enters `key`, in the order in which they were connected."""
-        return [(data["port"], source) for source, _, data in self._graph.in_edges(key, data=True)]
+        edges = sorted(self._graph.in_edges(key, data=True), key=lambda edge: edge[2]["place"])
+        return [(data["port"], source) for source, _, data in edges]
+
+    def sources(self, key: str, port: str) -> list[str]:
+        """The vertices that enter `key` at `port`, in the order in which they were connected."""
+        return [source for p, source in self.inputs(key) if p == port]
 
     def source(self, key: str, port: str) -> str | None:
         """The vertex that enters `key` at `port`, if any."""
@@ -164,6 +209,13 @@ class DistillGraph:
             found |= nx.ancestors(self._graph, key)
         return found
 
+    def descendants(self, keys: Iterable[str]) -> set[str]:
+        """`keys` and everything that needs them."""
+        found = set(keys)
+        for key in list(found):
+            found |= nx.descendants(self._graph, key)
+        return found
+
     def order(self) -> Iterator[str]:
         """Topological, and stable: ties keep the order in which vertices were added."""
         position = {key: i for i, key in enumerate(self._graph)}
@@ -177,6 +229,14 @@ class DistillGraph:
         while key in self.alias:
             key = self.alias[key]
         return key
+
+    def argument(self, op: Op, node: fx.Node) -> str:
+        """The vertex that gives `op` the value of `node`: the spliced one, where there is one for it."""
+        if op.splice is not None:
+            spliced = self.resolve(op_key(op.role, node, op.splice))
+            if spliced in self:
+                return spliced
+        return self.resolve(op_key(op.role, node))
 
     def output(self, role: Role) -> str | None:
         """The output node of a model, unless it was pruned."""
@@ -194,11 +254,14 @@ class DistillGraph:
         """Add a vertex whose ports read the vertices named."""
         self._graph.add_node(key, vertex=vertex)
         for port, source in ports.items():
-            self._graph.add_edge(source, key, port=port)
+            self.connect(source, key, port)
         return key
 
     def connect(self, source: str, key: str, port: str) -> None:
-        self._graph.add_edge(source, key, port=port)
+        """Let `source` enter `key` at `port`, behind whatever entered before."""
+        places = [data["place"] for _, _, data in self._graph.in_edges(key, data=True)]
+        place = max(places, default=-1) + 1
+        self._graph.add_edge(source, key, port=port, place=place)
 
     def disconnect(self, key: str, port: str) -> None:
         """Remove what enters `key` at `port`."""
@@ -215,10 +278,10 @@ class DistillGraph:
     def replace_with(self, old: str, new: str) -> None:
         """Users of `old` read `new` from now on; `old` goes."""
         for _, user, data in list(self._graph.out_edges(old, data=True)):
-            self._graph.add_edge(new, user, port=data["port"])
+            self._graph.add_edge(new, user, **data)
         self._graph.remove_node(old)
         self.alias[old] = new
 
 
-def op_key(role: Role, node: fx.Node) -> str:
-    return f"{role}:{node.name}"
+def op_key(role: Role, node: fx.Node, splice: str | None = None) -> str:
+    return f"{splice or role}:{node.name}"

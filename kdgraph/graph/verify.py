@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch.fx as fx
 
-from kdgraph.graph.ir import Adapter, DistillGraph, Op, Tap, Term, op_key
+from kdgraph.graph.ir import Adapter, DistillGraph, Op, Splice, Tap, Term
 
 __all__ = ["InvariantError", "overwritten", "verify"]
 
@@ -48,7 +48,7 @@ def _operations(graph: DistillGraph) -> Iterator[str]:
     for key, op in graph.of(Op).items():
         given = {source for port, source in graph.inputs(key) if port == "arg"}
         for source in op.node.all_input_nodes:
-            if graph.resolve(op_key(op.role, source)) not in given:
+            if graph.argument(op, source) not in given:
                 yield f"{key} lost its argument {source.name}"
 
 
@@ -64,11 +64,11 @@ def _taps(graph: DistillGraph) -> Iterator[str]:
 
 def _terms(graph: DistillGraph) -> Iterator[str]:
     for key in graph.of(Term):
-        ports = sorted(port for port, _ in graph.inputs(key))
-        if ports not in (["student", "teacher"], ["mask", "student", "teacher"]):
+        ports = [port for port, _ in graph.inputs(key)]
+        if ports.count("teacher") != 1 or ports.count("student") + min(ports.count("splice"), 1) != 1:
             yield f"{key} has the inputs {ports}"
         if graph.users(key):
             yield f"{key} is read by {graph.users(key)}"
-    for key in graph.of(Adapter):
+    for key in [*graph.of(Adapter), *graph.of(Splice)]:
         if sorted(port for port, _ in graph.inputs(key)) != ["student", "teacher"]:
             yield f"{key} does not see a student and a teacher"

@@ -1,4 +1,4 @@
-"""Which anchors are foreground: task-aligned assignment.
+"""Which object each anchor is given: task-aligned assignment.
 
 Source: Feng et al., *TOOD: Task-aligned One-stage Object Detection*, ICCV 2021, section 3.2, with the
 details of Ultralytics 8.4 (`utils/tal.py`), to which the result is equal: CIoU as the overlap, small boxes
@@ -18,12 +18,13 @@ from torch import Tensor, nn
 
 from kdgraph.nn.dfl import distances
 from kdgraph.nn.geometry import anchors, complete_iou, corners, to_corners
+from kdgraph.nn.regions import in_pixels
 
 MARGIN = 1e-9  # an anchor on the very edge of a box is not inside
 
 
 class TaskAligned(nn.Module):
-    """The foreground anchors of a head's predictions, given the targets.
+    """The target of each anchor of a head's predictions, where it has one.
 
     For each target the `topk` anchors inside its box with the largest score^alpha * overlap^beta are
     foreground; an anchor among the chosen of several targets goes to the one it overlaps most.
@@ -60,8 +61,8 @@ class TaskAligned(nn.Module):
         cls: Tensor,
         bboxes: Tensor,
     ) -> Tensor:
-        """Foreground `[B, A]`, bool; arguments as in `assign`."""
-        return self.assign(boxes, scores, feats, batch_idx, cls, bboxes)[0]
+        """`[B, A]` int64, the index of each anchor's target, -1 for none; arguments as in `assign`."""
+        return self.assign(boxes, scores, feats, batch_idx, cls, bboxes)[1]
 
     @torch.no_grad()
     def assign(
@@ -89,7 +90,7 @@ class TaskAligned(nn.Module):
         self._check(boxes, scores, feats)
         image, label = batch_idx.reshape(-1).long(), cls.reshape(-1).long()
         points, stride = anchors(feats, self.strides)
-        truth = self._in_pixels(bboxes, feats[0])
+        truth = in_pixels(bboxes, feats[0], self.strides[0])
         near = self._candidates(truth, points * stride)
         overlap = torch.where(near, self._overlap(truth, self._decode(boxes, points, stride), image), 0)
         merit = scores[image, label].float().sigmoid().pow(self.alpha) * overlap.pow(self.beta)
@@ -104,13 +105,6 @@ class TaskAligned(nn.Module):
         for name, tensor, shape in zip(("boxes", "scores"), (boxes, scores), expected, strict=True):
             if tensor.shape != shape:
                 raise ValueError(f"{name} are {list(tensor.shape)}, but must be {list(shape)} here")
-
-    def _in_pixels(self, bboxes: Tensor, finest: Tensor) -> Tensor:
-        """`[N, 4]` corners in pixels of boxes given as fractions."""
-        height, width = (n * self.strides[0] for n in finest.shape[2:])
-        centre, size = bboxes.float().chunk(2, -1)
-        scale = torch.stack((torch.full_like(centre[:, 0], width), torch.full_like(centre[:, 0], height)), -1)
-        return to_corners(centre * scale, size * scale)
 
     def _decode(self, boxes: Tensor, points: Tensor, stride: Tensor) -> Tensor:
         """`[B, A, 4]` corners in pixels of the predictions."""
@@ -161,22 +155,6 @@ def _one_target_each(chosen: Tensor, overlap: Tensor, image: Tensor, images: int
     closest = per_image(torch.where(overlap == widest, number, targets), targets, "amin")
     target = torch.where(first < last, closest, last)
     return target >= 0, target
-
-
-def level_mask(mask: Tensor, feats: Sequence[Tensor], level: int) -> Tensor:
-    """The part of `mask` `[B, A]` that belongs to a level, as `[B, 1, H, W]`.
-
-    `feats` are those of `TaskAligned.assign`; any tensor `[B, A]` will do, a mask of weights as well.
-
-    Raises:
-        ValueError: the mask has not one value per cell of the maps.
-    """
-    sizes = _cells(feats)
-    if mask.shape[1:] != (sum(sizes),):
-        raise ValueError(f"mask is {list(mask.shape)}, but the maps have {sum(sizes)} cells")
-    start = sum(sizes[:level])
-    height, width = feats[level].shape[2:]
-    return mask[:, start : start + sizes[level]].reshape(mask.shape[0], 1, height, width)
 
 
 def _cells(feats: Sequence[Tensor]) -> list[int]:

@@ -40,6 +40,38 @@ def corners(boxes: Tensor) -> Corners:
     return left, top, right, bottom
 
 
+def around(distances: Tensor) -> Corners:
+    """The corners, each `[B, 1, *]`, of boxes whose sides are `[B, 4, *]` away from a point taken as 0, 0.
+
+    Boxes around one point overlap as much wherever it is, so boxes of one anchor compare without it.
+    """
+    left, top, right, bottom = distances.chunk(4, 1)
+    return -left, -top, right, bottom
+
+
+def generalised_iou(a: Corners, b: Corners) -> Tensor:
+    """GIoU: IoU - (C - U) / C, in -1 .. 1, C the area of the smallest box around both, U that of the union.
+
+    Neither area is taken below 1e-6, and a box turned inside out has none, so a box without area is at
+    -1 .. 0 of any, itself too. Source: Rezatofighi et al., *Generalized Intersection over Union*, CVPR 2019.
+    """
+    overlap = _extent(a, b, 0) * _extent(a, b, 1)
+    union = (_area(a) + _area(b) - overlap).clamp(min=1e-6)
+    hull = _area(_hull(a, b)).clamp(min=1e-6)
+    return overlap / union - (hull - union) / hull
+
+
+def _hull(a: Corners, b: Corners) -> Corners:
+    """The smallest box around both."""
+    left, top = (torch.minimum(a[i], b[i]) for i in (0, 1))
+    right, bottom = (torch.maximum(a[i], b[i]) for i in (2, 3))
+    return left, top, right, bottom
+
+
+def _area(box: Corners) -> Tensor:
+    return (box[2] - box[0]).clamp(min=0) * (box[3] - box[1]).clamp(min=0)
+
+
 def complete_iou(a: Corners, b: Corners) -> Tensor:
     """CIoU: IoU - d^2 / diagonal^2 - alpha * v, in -1 .. 1 (Zheng et al., *Distance-IoU Loss*, AAAI 2020).
 

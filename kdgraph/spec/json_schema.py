@@ -2,29 +2,40 @@
 
 Keys, descriptions and bounds come from the schema's models and from the list of components, so that there is
 one place for each. It accepts every spec that `parse` accepts, and some more: unknown names of taps, epochs
-that contradict each other and the like are found by `parse` alone.
+that contradict each other and the like are found by `parse` alone. What plugins register it cannot know: in a
+spec that has some, a component may have any name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
-
-from pydantic import BaseModel
+from collections.abc import Collection
 
 from kdgraph.spec.components import COMPONENTS, ComponentInfo, Kind
+from kdgraph.spec.components.base import TAP_PATTERN
+from kdgraph.spec.json_parts import NULL, Schema, any_of, choice, named, object_of, one_or_many, ref
+from kdgraph.spec.modules import MODULE_PATTERN
 from kdgraph.spec.parse import NULLABLE, OUTPUTS
+from kdgraph.spec.plugins import NAME_PATTERN as COMPONENT_PATTERN
 from kdgraph.spec.reading.edges import NAME_PATTERN
 from kdgraph.spec.reading.edges import NULLABLE as EDGE_NULLABLE
-from kdgraph.spec.reading.taps import TAP_PATTERN
+from kdgraph.spec.reading.phases import ALL
+from kdgraph.spec.reading.phases import NULLABLE as PHASE_NULLABLE
 from kdgraph.spec.reading.weights import LEVEL_PATTERN, SCHEDULES
 from kdgraph.spec.recipes import RECIPES
-from kdgraph.spec.schema import VERSION, EdgeSpec, ModelSpec, ScheduleWeight, Spec, TapSpec, TeacherSpec
+from kdgraph.spec.schema import (
+    VERSION,
+    EdgeSpec,
+    ModelSpec,
+    PhaseSpec,
+    ScheduleWeight,
+    Spec,
+    SpliceSpec,
+    TapSpec,
+    TeacherSpec,
+)
 from kdgraph.spec.train_args import STUDENT, TEACHER, Argument, arguments
 
-Schema = dict[str, Any]
-
-_NULL: Schema = {"type": "null"}
+_OPEN = "-with-plugins"
 _NUMBER: Schema = {"type": "number"}
 _NOT_NEGATIVE: Schema = {"type": "number", "minimum": 0}
 _TEXT: Schema = {"type": "string", "pattern": r"\S"}
@@ -37,21 +48,38 @@ def json_schema() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "kdgraph spec",
         "$defs": _definitions(),
-        **_object(
+        **object_of(
             Spec,
             {
                 "kdgraph": {"const": VERSION},
-                "student": _ref("student"),
-                "teacher": _ref("teacher"),
+                "student": ref("student"),
+                "teacher": ref("teacher"),
                 "data": _TEXT,
-                "taps": _named(_ref("taps")),
-                "edges": {"anyOf": [{"enum": list(RECIPES)}, _named(_ref("edge"), minProperties=1)]},
-                "train": _ref("train"),
-                "outputs": _one_or_many({"enum": list(OUTPUTS)}),
+                "plugins": one_or_many(
+                    {"type": "string", "pattern": f"^{MODULE_PATTERN}$"}, uniqueItems=True
+                ),
+                "taps": named(ref("taps")),
+                "edges": {},
+                "balance": {},
+                "phases": {"type": "array", "items": ref("phase"), "minItems": 1},
+                "train": ref("train"),
+                "outputs": one_or_many({"enum": list(OUTPUTS)}),
             },
             required=["student", "teacher", "edges"],
             nullable=NULLABLE,
         ),
+        "if": {"required": ["plugins"], "properties": {"plugins": {"not": NULL}}},
+        "then": {"properties": _with_components(_OPEN)},
+        "else": {"properties": _with_components("")},
+    }
+
+
+def _with_components(suffix: str) -> Schema:
+    """The parts of a spec that name components: closed lists, or with `_OPEN` those of plugins too."""
+    edges = named(ref(f"edge{suffix}"), minProperties=1)
+    return {
+        "edges": any_of({"enum": list(RECIPES)}, edges),
+        "balance": any_of(ref(f"balance{suffix}"), NULL),
     }
 
 
@@ -59,12 +87,16 @@ def _definitions() -> Schema:
     model = {"model": _TEXT, "trust": {"type": "boolean"}}
     teacher = {**model, "train": _train(TEACHER)}
     return {
-        "student": _any_of(_TEXT, _object(ModelSpec, model, required=["model"])),
-        "teacher": _any_of(_TEXT, _object(TeacherSpec, teacher, required=["model"])),
+        "student": any_of(_TEXT, object_of(ModelSpec, model, required=["model"])),
+        "teacher": any_of(_TEXT, object_of(TeacherSpec, teacher, required=["model"])),
         "tap": {"type": "string", "pattern": f"^{TAP_PATTERN}$"},
-        "taps": _any_of(_one_or_many(_ref("tap"), minItems=1, uniqueItems=True), _two_sides()),
-        "edge": _edge(),
+        "taps": any_of(one_or_many(ref("tap"), minItems=1, uniqueItems=True), _two_sides()),
+        "splice": _splice(),
+        "edge": _edge(""),
+        f"edge{_OPEN}": _edge(_OPEN),
+        "phase": _phase(),
         **{kind: _component(kind) for kind in COMPONENTS},
+        **{f"{kind}{_OPEN}": any_of(ref(kind), _foreign(kind)) for kind in COMPONENTS},
         "weight": _weight(),
         "level": {"type": "string", "pattern": f"^{LEVEL_PATTERN}$"},
         "train": _train(STUDENT),
@@ -72,39 +104,52 @@ def _definitions() -> Schema:
 
 
 def _two_sides() -> Schema:
-    side = _one_or_many(_ref("tap"), minItems=1, uniqueItems=True)
-    return _object(TapSpec, {"student": side, "teacher": side}, required=["student", "teacher"])
+    side = one_or_many(ref("tap"), minItems=1, uniqueItems=True)
+    return object_of(TapSpec, {"student": side, "teacher": side}, required=["student", "teacher"])
 
 
-def _edge() -> Schema:
+def _splice() -> Schema:
+    at = {"at": ref("taps"), "standardise": {"type": "boolean"}}
+    return any_of(ref("taps"), object_of(SpliceSpec, at, required=["at"]))
+
+
+def _phase() -> Schema:
+    name = {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
+    edges = any_of({"const": ALL}, one_or_many(name, minItems=1, uniqueItems=True))
+    schemas = {"name": name, "until": _NUMBER, "edges": edges}
+    return object_of(PhaseSpec, schemas, required=["name", "edges"], nullable=PHASE_NULLABLE)
+
+
+def _edge(suffix: str) -> Schema:
     schemas = {
-        "taps": _ref("taps"),
-        "criterion": _ref("criterion"),
-        "mask": _ref("mask"),
-        "adapter": _ref("adapter"),
-        "weight": _ref("weight"),
+        "taps": ref("taps"),
+        "criterion": ref(f"criterion{suffix}"),
+        "mask": one_or_many(ref(f"mask{suffix}"), minItems=1, uniqueItems=True),
+        "adapter": ref(f"adapter{suffix}"),
+        "weight": ref("weight"),
         "from": _NUMBER,
         "until": _NUMBER,
         "warmup": _NOT_NEGATIVE,
-        "level": _one_or_many(_ref("level"), minItems=1, uniqueItems=True),
+        "level": one_or_many(ref("level"), minItems=1, uniqueItems=True),
+        "splice": ref("splice"),
     }
-    return _object(EdgeSpec, schemas, required=["taps", "criterion"], nullable=EDGE_NULLABLE)
+    return object_of(EdgeSpec, schemas, required=["taps", "criterion"], nullable=EDGE_NULLABLE)
 
 
 def _weight() -> Schema:
     epochs = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
     ends = {"from": _NOT_NEGATIVE, "to": _NOT_NEGATIVE, "epochs": epochs}
-    schedule = _object(ScheduleWeight, ends, required=["from", "to"], nullable=["epochs"])
-    return _any_of(
+    schedule = object_of(ScheduleWeight, ends, required=["from", "to"], nullable=["epochs"])
+    return any_of(
         {"type": "number", "exclusiveMinimum": 0},
         {"type": "array", "items": _NOT_NEGATIVE, "minItems": 1},
         {
             "type": "object",
-            "propertyNames": _ref("level"),
+            "propertyNames": ref("level"),
             "additionalProperties": _NOT_NEGATIVE,
             "minProperties": 1,
         },
-        _choice(dict.fromkeys(SCHEDULES, schedule)),
+        choice(dict.fromkeys(SCHEDULES, schedule)),
     )
 
 
@@ -112,7 +157,23 @@ def _component(kind: Kind) -> Schema:
     """A name alone, or a map from one name to its options."""
     infos = COMPONENTS[kind].values()
     names = [{"const": info.name, "description": _described(info)} for info in infos]
-    return _any_of(*names, _choice({info.name: _options(info) for info in infos}))
+    return any_of(*names, choice({info.name: _options(info) for info in infos}))
+
+
+def _foreign(kind: Kind) -> Schema:
+    """A component that a plugin may have registered."""
+    name = {"type": "string", "pattern": f"^{COMPONENT_PATTERN}$", "not": {"enum": list(COMPONENTS[kind])}}
+    options = any_of({"type": "object"}, NULL)
+    return any_of(
+        name,
+        {
+            "type": "object",
+            "propertyNames": name,
+            "additionalProperties": options,
+            "minProperties": 1,
+            "maxProperties": 1,
+        },
+    )
 
 
 def _options(info: ComponentInfo) -> Schema:
@@ -120,7 +181,7 @@ def _options(info: ComponentInfo) -> Schema:
     body: Schema = {
         key: schema[key] for key in ("type", "properties", "additionalProperties") if key in schema
     }
-    return {"description": _described(info), **_any_of(body, _NULL)}
+    return {"description": _described(info), **any_of(body, NULL)}
 
 
 def _described(info: ComponentInfo) -> str:
@@ -138,55 +199,6 @@ def _argument(argument: Argument) -> Schema:
         return {"description": argument.help}
     alternatives: list[Schema] = [{"type": name} for name in sorted(argument.types - {"string"})]
     alternatives += [_SCALAR] if "string" in argument.types else []
-    alternatives += [_NULL] if argument.optional else []
+    alternatives += [NULL] if argument.optional else []
     bound = {"minimum": 1} if argument.name == "epochs" else {}
-    return {"description": argument.help, **_any_of(*alternatives), **bound}
-
-
-def _object(
-    model: type[BaseModel],
-    schemas: Mapping[str, Schema],
-    required: Collection[str] = (),
-    nullable: Collection[str] = (),
-) -> Schema:
-    """A closed map whose keys have the descriptions of the fields of `model`."""
-    described = {(field.alias or name): field.description for name, field in model.model_fields.items()}
-    properties = {
-        key: {"description": described[key], **(_any_of(schema, _NULL) if key in nullable else schema)}
-        for key, schema in schemas.items()
-    }
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
-def _named(schema: Schema, **bounds: int) -> Schema:
-    """A map whose keys are names that the user chose."""
-    names = {"pattern": f"^{NAME_PATTERN}$"}
-    return {"type": "object", "propertyNames": names, "additionalProperties": schema, **bounds}
-
-
-def _choice(schemas: Mapping[str, Schema]) -> Schema:
-    """A map with exactly one of the keys."""
-    return {
-        "type": "object",
-        "properties": dict(schemas),
-        "additionalProperties": False,
-        "minProperties": 1,
-        "maxProperties": 1,
-    }
-
-
-def _one_or_many(schema: Schema, **bounds: int) -> Schema:
-    return _any_of(schema, {"type": "array", "items": schema, **bounds})
-
-
-def _any_of(*schemas: Schema) -> Schema:
-    return dict(schemas[0]) if len(schemas) == 1 else {"anyOf": list(schemas)}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/$defs/{name}"}
+    return {"description": argument.help, **any_of(*alternatives), **bound}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,20 @@ from typing import Any
 from kdgraph.errors import Diagnostic, Span, SpecError, closest, quoted
 from kdgraph.spec.nodes import Items, Map, Node, Text
 from kdgraph.spec.places import Places
-from kdgraph.spec.reading.edges import check_name, read_edges
+from kdgraph.spec.reading.components import read_component
+from kdgraph.spec.reading.edges import check_name, edge_places, read_edges
 from kdgraph.spec.reading.faults import Faults, Reader, spans_of
 from kdgraph.spec.reading.models import read_student, read_teacher
+from kdgraph.spec.reading.phases import check_phases, read_phases
+from kdgraph.spec.reading.plugins import read_plugins
+from kdgraph.spec.reading.scope import Scope
 from kdgraph.spec.reading.taps import read_taps
 from kdgraph.spec.reading.values import as_map, expected, fail, is_null, plain, text
 from kdgraph.spec.schema import VERSION, Output, Spec, TapSpec, located
 from kdgraph.spec.source import SMALLEST, read_source
 from kdgraph.spec.train_args import EPOCHS, STUDENT, read_train
 
-NULLABLE = ("data", "taps", "train", "outputs")
+NULLABLE = ("data", "plugins", "taps", "balance", "phases", "train", "outputs")
 OUTPUTS: tuple[Output, ...] = ("taps", "teacher")
 
 
@@ -30,12 +35,15 @@ def load(path: str | os.PathLike[str]) -> Spec:
 
 
 def parse(source: str, file: str = "<string>") -> Spec:
-    """The spec in a text; `file` is what messages call it. Raises SpecError, with all faults at once."""
+    """The spec in a text; `file` is what messages call it, and its plugins are looked for beside that.
+
+    Raises SpecError, with all faults at once.
+    """
     read = read_source(source, file)
     faults = Faults()
     faults.found += read.faults
     with faults.gathered():
-        spec = _spec(read.root)
+        spec = _spec(read.root, Path(file).parent)
     faults.check()
     return spec
 
@@ -56,19 +64,23 @@ def _text_of(file: Path) -> str:
         raise SpecError(Diagnostic("KD001", f"{quoted(str(file))} is not a path: {error}")) from None
 
 
-def _spec(root: Node) -> Spec:
+def _spec(root: Node, folder: Path) -> Spec:
     if is_null(root):
         raise fail("KD003", root, "the spec is empty", SMALLEST)
     mapping = as_map(root, "a map with the keys student, teacher, data and edges", SMALLEST)
     faults = Faults()
-    named = _named(mapping.get("taps"))
+    scope = _scope(mapping, folder)
+    places = edge_places(mapping.get("edges"))
     readers: dict[str, Reader] = {
         "kdgraph": _version,
         "student": partial(read_student, holder=_holder(mapping, "student")),
         "teacher": partial(read_teacher, holder=_holder(mapping, "teacher")),
         "data": lambda node: text(node, "the name of a dataset yaml", "write coco8.yaml, or builtin:glyphs"),
+        "plugins": lambda node: _loaded(scope),
         "taps": _taps,
-        "edges": lambda node: read_edges(node, named, _epochs(mapping)),
+        "edges": lambda node: read_edges(node, scope),
+        "balance": partial(read_component, "balance", scope=scope),
+        "phases": lambda node: read_phases(node, places, scope.epochs),
         "train": lambda node: read_train(node, STUDENT),
         "outputs": _outputs,
     }
@@ -77,8 +89,29 @@ def _spec(root: Node) -> Spec:
     )
     with faults.gathered():
         _check_teacher(mapping, values)
+    with faults.gathered():
+        if places and "edges" in values and values.get("phases"):
+            check_phases(values["phases"], values["edges"], places, scope.epochs)
     faults.check()
     return located(Spec(**values), spans_of(mapping))
+
+
+def _scope(mapping: Map, folder: Path) -> Scope:
+    """What edges may refer to; plugins are loaded for that."""
+    written = mapping.get("plugins")
+    scope = Scope(_named(mapping.get("taps")), _epochs(mapping))
+    if written is None or is_null(written):
+        return scope
+    try:
+        return replace(scope, plugins=read_plugins(written, folder))
+    except SpecError as error:
+        return replace(scope, lost=error.diagnostics)
+
+
+def _loaded(scope: Scope) -> tuple[str, ...]:
+    if scope.lost:
+        raise SpecError(*scope.lost)
+    return scope.plugins
 
 
 def _version(node: Node) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from kdgraph.spec.schema import ConstantWeight, EdgeSpec, LevelWeight, ScheduleWeight
+from kdgraph.spec.schema import ConstantWeight, EdgeSpec, LevelWeight, PhaseSpec, ScheduleWeight, Spec
 
 
 def factor(edge: EdgeSpec, epoch: float, epochs: int) -> float:
@@ -20,10 +20,57 @@ def factor(edge: EdgeSpec, epoch: float, epochs: int) -> float:
     outside of from <= epoch < until. A constant weight and weights by level do not move: see `weights_at`.
     """
     start, end = window(edge, epochs)
-    if not start <= epoch < end:
-        return 0.0
-    ramp = min(1.0, (epoch - start) / edge.warmup) if edge.warmup else 1.0
-    return ramp * (_scheduled(edge.weight, epoch, epochs) if isinstance(edge.weight, ScheduleWeight) else 1.0)
+    return _moving(edge, epoch, epochs, start) if start <= epoch < end else 0.0
+
+
+def weights_of(spec: Spec, name: str, levels: Sequence[str], epoch: float, epochs: int) -> tuple[float, ...]:
+    """The whole weight of the edge `name` at `epoch`, by level: 0 in phases that do not name it.
+
+    A warm-up begins anew with each stretch of phases that name the edge.
+    """
+    edge = spec.edges[name]
+    begun = (start for start, end in stretches(spec, name, epochs) if start <= epoch < end)
+    moving = next((_moving(edge, epoch, epochs, start) for start in begun), 0.0)
+    return tuple(moving * fixed for fixed in by_level(edge, levels))
+
+
+def counts(spec: Spec, name: str, epoch: float, epochs: int) -> bool:
+    """Whether the edge `name` counts at `epoch`: within its from and until, and in a phase that names it."""
+    return any(start <= epoch < end for start, end in stretches(spec, name, epochs))
+
+
+def ended(spec: Spec, name: str, epoch: float, epochs: int) -> bool:
+    """Whether the edge `name` has no weight at `epoch` and at every later moment.
+
+    That is so when its own `until` is past or no later phase names it, and once a schedule has reached 0.
+    """
+    weight = spec.edges[name].weight
+    end = max((end for _, end in stretches(spec, name, epochs)), default=-math.inf)
+    if isinstance(weight, ScheduleWeight) and weight.to == 0.0:
+        first, last = turning_points(weight, epochs)
+        end = min(end, last) if first < last else end
+    return epoch >= end
+
+
+def stretches(spec: Spec, name: str, epochs: int) -> list[tuple[float, float]]:
+    """The parts of a run in which the edge `name` counts, in order; phases that adjoin are one."""
+    first, last = window(spec.edges[name], epochs)
+    named = [(0.0, float(epochs))]
+    if spec.phases:
+        windows = zip(spec.phases, phase_windows(spec.phases, epochs), strict=True)
+        named = _joined([part for phase, part in windows if name in phase.edges])
+    parts = [(max(start, first), min(end, last)) for start, end in named]
+    return [(start, end) for start, end in parts if start < end]
+
+
+def _joined(parts: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Parts in order, those that touch made one."""
+    joined: list[tuple[float, float]] = []
+    for start, end in parts:
+        if joined and joined[-1][1] == start:
+            start = joined.pop()[0]
+        joined.append((start, end))
+    return joined
 
 
 def weights_at(edge: EdgeSpec, levels: Sequence[str], epoch: float, epochs: int) -> tuple[float, ...]:
@@ -51,10 +98,31 @@ def window(edge: EdgeSpec, epochs: int) -> tuple[float, float]:
     return _beginning(edge.from_, epochs), min(end, float(epochs))
 
 
+def phase_windows(phases: Sequence[PhaseSpec], epochs: int) -> list[tuple[float, float]]:
+    """The epochs at which each of the phases begins and ends in a run of `epochs`."""
+    return part_windows([phase.until for phase in phases], epochs)
+
+
+def part_windows(untils: Sequence[float | None], epochs: int) -> list[tuple[float, float]]:
+    """The same, by where the phases end; one counts for nothing where that is not after its beginning."""
+    start, windows = 0.0, []
+    for until in untils:
+        end = float(epochs) if until is None else min(_ending(until, epochs), float(epochs))
+        windows.append((start, end))
+        start = max(start, end)
+    return windows
+
+
 def turning_points(weight: ScheduleWeight, epochs: int) -> tuple[float, float]:
     """The epochs at which the weight begins and stops to move in a run of `epochs`."""
     first, last = weight.epochs or (0.0, float(epochs))
     return _beginning(first, epochs), _ending(last, epochs)
+
+
+def _moving(edge: EdgeSpec, epoch: float, epochs: int, start: float) -> float:
+    """The schedule's weight times the warm-up, for an edge that counts since the epoch `start`."""
+    ramp = min(1.0, (epoch - start) / edge.warmup) if edge.warmup else 1.0
+    return ramp * (_scheduled(edge.weight, epoch, epochs) if isinstance(edge.weight, ScheduleWeight) else 1.0)
 
 
 def _scheduled(weight: ScheduleWeight, epoch: float, epochs: int) -> float:

@@ -74,10 +74,23 @@ class TapSpec(Located):
 
 
 class Component(Located):
-    """A criterion, mask or adapter by name, its options validated and complete."""
+    """A criterion, mask, adapter or balancer by name, its options validated and complete."""
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
+
+
+class SpliceSpec(Located):
+    """Where the student's features enter the frozen teacher (CrossKD, Wang et al., CVPR 2024)."""
+
+    at: TapSpec = Field(
+        description="the teacher's tensors whose place the student's take: a tap, a list of taps, "
+        "{student: …, teacher: …}, or an entry of `taps`"
+    )
+    standardise: bool = Field(
+        True,
+        description="bring the student's features to the teacher's mean and standard deviation per channel",
+    )
 
 
 class ConstantWeight(Located):
@@ -118,7 +131,9 @@ class EdgeSpec(Located):
         "or an entry of `taps`"
     )
     criterion: Component = Field(description="how it is compared")
-    mask: Component = Field(description="which cells count, and how much")
+    mask: tuple[Component, ...] = Field(
+        min_length=1, description="which cells count, and how much; of a list of masks the product"
+    )
     adapter: Component = Field(description="what brings the student's tensor to the teacher's shape")
     weight: Weight = Field(
         ConstantWeight(value=1.0),
@@ -138,6 +153,24 @@ class EdgeSpec(Located):
     level: tuple[str, ...] | None = Field(
         None, description="the levels to keep of those the taps have: p3, p4, …"
     )
+    splice: SpliceSpec | None = Field(
+        None,
+        description="where the student's features enter the frozen teacher: a tap such as head.cls.*.0, or "
+        "{at: …, standardise: false}; `taps` then names what is compared: the teacher's own output there "
+        "with what the teacher makes of them",
+    )
+
+
+class PhaseSpec(Located):
+    """A part of the run, and the edges that count in it. It begins where the phase before it ends."""
+
+    name: str = Field(description="what reports call the phase")
+    until: Finite | None = Field(
+        None,
+        description="the epoch the phase ends at; a negative one counts from the end of the run; the last "
+        "phase may leave it out and goes on to the end",
+    )
+    edges: tuple[str, ...] = Field(min_length=1, description="the edges that count: a list of names, or all")
 
 
 class Spec(Located):
@@ -147,8 +180,21 @@ class Spec(Located):
     student: ModelSpec = Field(description="the model that learns")
     teacher: TeacherSpec = Field(description="the model that teaches; it is never changed")
     data: str | None = Field(None, description="an Ultralytics dataset yaml, or builtin:glyphs")
+    plugins: tuple[str, ...] = Field(
+        (),
+        description="Python modules with components of your own, files beside the spec or installed ones; "
+        "they are run when the spec is read",
+    )
     taps: dict[str, TapSpec] = Field(default_factory=dict, description="names for taps, to be used in edges")
     edges: dict[str, EdgeSpec] = Field(description="the terms of the loss by name, or the name of a recipe")
+    balance: Component | None = Field(
+        None, description="how the edges are weighed against each other beyond their weights"
+    )
+    phases: tuple[PhaseSpec, ...] = Field(
+        (),
+        description="parts of the run, in order: an edge counts only in phases that name it, and within its "
+        "own from and until",
+    )
     train: dict[str, Any] = Field(default_factory=dict, description="Ultralytics train arguments")
     outputs: tuple[Output, ...] = Field(
         (), description="what one forward also returns: taps (the tapped tensors), teacher (its predictions)"

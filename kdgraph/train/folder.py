@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from kdgraph.errors import Diagnostic, RunError
+from kdgraph.spec import plugins
 from kdgraph.spec.parse import parse
 from kdgraph.spec.schema import Spec
 
@@ -19,9 +20,10 @@ __all__ = ["RunFolder"]
 @dataclass(frozen=True)
 class RunFolder:
     """`spec.yaml` (the text as it was), `kdgraph.json` (where it came from, the teacher) and
-    `weights/adapters.pt` (adapters as of `last.pt`).
+    `weights/learnt.pt` (what was trained beside the student, as of `last.pt`).
 
-    The student's checkpoints stay plain; the adapters live beside them, since only a resume needs them.
+    The student's checkpoints stay plain; adapters and the like live beside them, since only a resume needs
+    them.
     """
 
     path: Path
@@ -31,8 +33,8 @@ class RunFolder:
         return self.path / "weights" / "last.pt"
 
     @property
-    def adapters(self) -> Path:
-        return self.path / "weights" / "adapters.pt"
+    def learnt(self) -> Path:
+        return self.path / "weights" / "learnt.pt"
 
     def write(self, spec: Spec, teacher: str, data: str) -> None:
         """Note the experiment when its run begins. Raises RunError (KD504) when that cannot be written."""
@@ -75,36 +77,40 @@ class RunFolder:
         """The spec of the run; relative paths in it still start from where it was first read."""
         facts = self.facts()
         if facts["source"] is None:
-            return Spec.model_validate(facts["spec"])
+            spec = Spec.model_validate(facts["spec"])
+            for name in spec.plugins:
+                plugins.load(name, Path.cwd())
+            return spec
         spec = parse((self.path / "spec.yaml").read_text(encoding="utf-8"), facts["source"])
         return spec.model_copy(update={"path": Path(facts["source"])})
 
-    def save_adapters(self, state: dict[str, Any], epoch: int) -> None:
-        """Keep the adapters of this epoch and of the one before, in one atomic write.
+    def save_learnt(self, state: dict[str, Any], epoch: int) -> None:
+        """Keep what `Distiller.learnt` gave in this epoch and in the one before, in one atomic write.
 
-        Called before Ultralytics writes last.pt: wherever a run is killed, last.pt finds its adapters here.
+        Called before Ultralytics writes last.pt: wherever a run is killed, last.pt finds its counterpart
+        here.
         """
-        states = {number: kept for number, kept in self._read_adapters().items() if number == epoch - 1}
-        fresh = self.adapters.with_suffix(".tmp")
+        states = {number: kept for number, kept in self._read_learnt().items() if number == epoch - 1}
+        fresh = self.learnt.with_suffix(".tmp")
         fresh.parent.mkdir(parents=True, exist_ok=True)
         torch.save({**states, epoch: state}, fresh)
-        fresh.replace(self.adapters)
+        fresh.replace(self.learnt)
 
-    def load_adapters(self, epoch: int) -> dict[str, Any]:
-        """The adapters of the end of `epoch` (from 0). Raises RunError (KD502) when they are not there."""
-        states = self._read_adapters()
+    def load_learnt(self, epoch: int) -> dict[str, Any]:
+        """What was learnt by the end of `epoch` (from 0). Raises RunError (KD502) when they are not there."""
+        states = self._read_learnt()
         if epoch not in states:
             have = f"has those of epoch {max(states) + 1}" if states else "is missing"
             raise _no_resume(
-                f"last.pt is of epoch {epoch + 1}, and {self.adapters} {have}",
+                f"last.pt is of epoch {epoch + 1}, and {self.learnt} {have}",
                 "restore both files from the same moment of the run, or start a new run",
             )
         return states[epoch]
 
-    def _read_adapters(self) -> dict[int, dict[str, Any]]:
-        if not self.adapters.is_file():
+    def _read_learnt(self) -> dict[int, dict[str, Any]]:
+        if not self.learnt.is_file():
             return {}
-        states: dict[int, dict[str, Any]] = torch.load(self.adapters, map_location="cpu", weights_only=True)
+        states: dict[int, dict[str, Any]] = torch.load(self.learnt, map_location="cpu", weights_only=True)
         return states
 
 

@@ -69,7 +69,7 @@ def resume(path: Path) -> RunResult:
                 "KD502", f"{folder.last} is missing", hint="the first epoch had not ended: start again"
             )
         )
-    if not folder.adapters.is_file():
+    if not folder.learnt.is_file():
         raise RunError(
             Diagnostic("KD502", f"the run in {path} has ended", hint="start a new run with more epochs")
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils import DEFAULT_CFG, RANK
+from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from kdgraph.compiler.api import plan
@@ -96,12 +96,21 @@ class DistillTrainer(DetectionTrainer):  # type: ignore[misc]
         """
         if event == "on_train_epoch_start":
             self._step = 0
+            self._retire()
         elif event == "on_train_batch_start":
             self.distiller.set_epoch(self.epoch + self._step / len(self.train_loader), self.epochs)
             self._step += 1
         elif event == "on_train_epoch_end":
             unwrap_model(self.model).watch.close_epoch()
         super().run_callbacks(event)
+
+    def _retire(self) -> None:
+        """Compile edges away that have ended; optimiser, adapters and columns stay as they are."""
+        gone = self.distiller.retire(self.epoch, self.epochs)
+        if gone:
+            unwrap_model(self.model).watch.forget(gone)
+            left = ", ".join(self.distiller.active) or "none: the student trains on alone"
+            LOGGER.info(f"kdgraph: ended and compiled away: {', '.join(gone)}; edges left: {left}")
 
     def progress_string(self) -> str:
         """The head of the progress line; an edge goes by its own name there, cut to the column's width."""
@@ -122,16 +131,16 @@ class DistillTrainer(DetectionTrainer):  # type: ignore[misc]
 
     def save_model(self) -> bool:
         self.ema.update_attr(unwrap_model(self.model).student, include=_EMA_ATTRIBUTES)
-        self.folder.save_adapters(self.distiller.adapters.state_dict(), self.epoch)
+        self.folder.save_learnt(self.distiller.learnt(), self.epoch)
         saved: bool = super().save_model()
         return saved
 
     def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
         """Called when a run resumes, and when Ultralytics goes back to last.pt after a NaN."""
-        self.distiller.adapters.load_state_dict(self.folder.load_adapters(ckpt["epoch"]))
+        self.distiller.load_learnt(self.folder.load_learnt(ckpt["epoch"]))
         super()._load_checkpoint_state(ckpt)
 
     def final_eval(self) -> None:
         super().final_eval()
         if RANK in {-1, 0}:
-            self.folder.adapters.unlink(missing_ok=True)  # finished: last.pt is stripped too, nothing resumes
+            self.folder.learnt.unlink(missing_ok=True)  # finished: last.pt is stripped too, nothing resumes

@@ -57,7 +57,9 @@ class TrainingModel(nn.Module):
         out = self.distiller(batch)
         detection, items = self.student.loss(batch, out.predictions)
         self.watch.check(out, healthy=detection)
-        edges = {column(name): value.detach() for name, value in out.losses.items()}
+        self.distiller.rebalance(out, detection.sum() / len(batch["img"]))
+        ended = torch.zeros_like(out.loss)  # the columns stay when an edge has been compiled away
+        edges = {column(name): out.losses.get(name, ended).detach() for name in self.distiller.spec.edges}
         distillation = out.loss * len(batch["img"])
         return torch.cat([detection, distillation.reshape(1)]), {**items, **edges}
 

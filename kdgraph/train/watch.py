@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 
@@ -28,6 +30,8 @@ class EdgeWatch:
 
         Raises RunError: KD503 an edge's loss is not finite, KD501 it has no gradient.
         """
+        if not out.raw:
+            return
         values = torch.stack([value.detach() for value in out.raw.values()])
         if not torch.isfinite(values).all() and torch.isfinite(healthy.detach()).all():
             names = [name for name, value in out.raw.items() if not torch.isfinite(value)]
@@ -41,6 +45,10 @@ class EdgeWatch:
                 )
             if self._teaches(out.raw[name]):
                 self.unproven.discard(name)
+
+    def forget(self, edges: Collection[str]) -> None:
+        """Expect nothing more of edges that have ended."""
+        self.unproven -= set(edges)
 
     def close_epoch(self) -> None:
         """Raise RunError (KD501) for edges that in a whole epoch never reached the student."""

@@ -60,7 +60,7 @@ def test_check_tells_every_mistake_and_ends_with_2(
         "which 'head.dfl.p3' is\n"
         "    5 |   dfl: {taps: head.dfl.*, criterion: cwd}\n"
         "      |                                      ^^^\n"
-        "  hint: criteria for it: box_l2, kl, mimic\n"
+        "  hint: criteria for it: box_l2, ddf, iou, kl, ld, m2d2, mimic\n"
     )
 
 

@@ -21,8 +21,12 @@ ALL = """\
   bce: {taps: head.cls.*, criterion: {bce: {temperature: 2.0}}, mask: foreground}
   qfl: {taps: head.cls, criterion: qfl, mask: {foreground: {of: teacher}}, weight: 0.5}
   kl: {taps: head.dfl, criterion: kl, mask: teacher_score, until: -10}
-  box-l2: {taps: head.box.*, criterion: box_l2}"""
-"""Every criterion, every mask, every adapter that a pair of toys needs."""
+  box-l2: {taps: head.box.*, criterion: box_l2}
+  dkd: {taps: head.cls, criterion: dkd, mask: [foreground, teacher_score]}
+  ddf: {taps: head.dfl, criterion: ddf, mask: background}
+  fgd: {taps: neck.p3, criterion: fgd}
+  cross: {taps: head.cls.p3, splice: head.cls.p3.0, criterion: bce, mask: boxes}"""
+"""Every kind of edge: criteria of all families, with and without signals, masks, adapters, a splice."""
 
 NECK = "  neck: {taps: neck.*, criterion: cwd}"
 

@@ -38,10 +38,12 @@ def test_names_say_whose_and_what() -> None:
     lines = read(model.code).splitlines()
     losses = [line.strip() for line in lines if line.strip().startswith("loss_")]
     assert losses == [
-        "loss_neck = self.edges.edge_neck([(adapter_neck_p3_conv1x1, teacher_model_7_cv2_act, None)])",
-        "loss_cls = self.edges.edge_cls([(student_model_11_cv3_1_2, teacher_model_11_cv3_1_2, level_mask)])",
-        "loss_sure = self.edges.edge_sure("
-        "[(adapter_neck_p3_conv1x1, teacher_model_7_cv2_act, mask_score_sure_p3)])",
+        "loss_neck = self.edges.edge_neck("
+        "[{'student': adapter_neck_p3_conv1x1, 'teacher': teacher_model_7_cv2_act}])",
+        "loss_cls = self.edges.edge_cls([{'student': student_model_11_cv3_1_2, "
+        "'teacher': teacher_model_11_cv3_1_2, 'mask': foreground_cls_p4}])",
+        "loss_sure = self.edges.edge_sure([{'student': adapter_neck_p3_conv1x1, "
+        "'teacher': teacher_model_7_cv2_act, 'mask': teacher_score_sure_p3}])",
     ]
     assert [node.name for node in model.graph.nodes if node.op == "placeholder"] == [
         "images", "batch_idx", "cls", "bboxes",

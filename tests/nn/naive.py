@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from tests.nn.naive_gi import gi
+
 Maps = list[list[list[float]]]
 Mask = list[list[float]]
 Distance = Callable[[Sequence[float], Sequence[float]], float]
@@ -145,6 +147,7 @@ CRITERIA: dict[str, Callable[..., Any]] = {
     "cwd": cwd,
     "pkd": pkd,
     "sl2": mimic,  # the same formula; its weights come as the mask
+    "gi": gi,
     "bce": bce,
     "kl": kl,
     "qfl": qfl,

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdgraph.nn.assign import TaskAligned, level_mask
+from kdgraph.nn.assign import TaskAligned
 from tests.nn.detection import (
     STRIDES,
     Predictions,
@@ -27,14 +27,15 @@ def assign(predictions: Predictions, targets: Targets, topk: int = 10) -> tuple[
     given = (predictions.boxes, predictions.scores, predictions.feats)
     labels = (targets.batch_idx, targets.cls, targets.bboxes)
     foreground, index = module.assign(*given, *labels)
-    assert torch.equal(module(*given, *labels), foreground)
+    assert torch.equal(foreground, index >= 0)
+    assert torch.equal(module(*given, *labels), index)
     return foreground, index
 
 
 def assert_equal_to_ultralytics(predictions: Predictions, targets: Targets, topk: int = 10) -> torch.Tensor:
     foreground, index = assign(predictions, targets, topk)
     wanted_foreground, wanted_index = assigned_by_ultralytics(predictions, targets, topk)
-    assert foreground.dtype == torch.bool
+    assert (foreground.dtype, index.dtype) == (torch.bool, torch.int64)
     assert torch.equal(foreground, wanted_foreground)
     assert torch.equal(index, wanted_index)
     return foreground
@@ -198,21 +199,6 @@ def test_shapes_that_do_not_fit() -> None:
         module(good.boxes, good.scores[:, :3], good.feats, *labels)
     with pytest.raises(ValueError, match=r"boxes are \[3, 64, 315\], but must be \[3, 64, 1260\]"):
         module(good.boxes, good.scores, random_predictions((192, 320)).feats, *labels)
-
-
-def test_level_masks_are_the_mask() -> None:
-    predictions = random_predictions((96, 160))
-    mask = assign(predictions, random_targets([5, 1, 9]))[0]
-    levels = [level_mask(mask, predictions.feats, i) for i in range(3)]
-    assert [m.shape for m in levels] == [(3, 1, 12, 20), (3, 1, 6, 10), (3, 1, 3, 5)]
-    assert torch.equal(torch.cat([m.flatten(1) for m in levels], 1), mask)
-
-
-def test_a_mask_of_another_length_has_no_levels() -> None:
-    feats = random_predictions((96, 160)).feats
-    for cells in (314, 316):
-        with pytest.raises(ValueError, match="the maps have 315 cells"):
-            level_mask(torch.zeros(3, cells), feats, 0)
 
 
 # real heads

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdgraph.nn.geometry import anchors, complete_iou, corners, to_corners
+from kdgraph.nn.geometry import anchors, around, complete_iou, corners, generalised_iou, to_corners
 
 Box = tuple[float, float, float, float]
 edge, side = st.floats(-50, 50), st.floats(1, 60)
@@ -39,6 +39,31 @@ def test_complete_iou_of_a_box_with_itself_is_one() -> None:
     """In float32 1 - IoU is exactly 0 here, and so is v: 0 / 0 but for the epsilon."""
     box = corners(torch.tensor([[8.0, 16.0, 40.0, 80.0], [0.0, 0.0, 300.0, 200.0]]))
     torch.testing.assert_close(complete_iou(box, box), torch.ones(2))
+
+
+@given(a=boxes, b=boxes)
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_generalised_iou_is_that_of_torchvision(a: Box, b: Box) -> None:
+    ops = pytest.importorskip("torchvision.ops")
+    one, other = (torch.tensor([x], dtype=torch.float64) for x in (a, b))
+    wanted = ops.generalized_box_iou(one, other).item()
+    assert generalised_iou(corners(one), corners(other)).item() == pytest.approx(wanted, abs=1e-9)
+
+
+def test_generalised_iou_of_boxes_without_area() -> None:
+    point, line, inverted, box = (
+        corners(torch.tensor(x, dtype=torch.float64))
+        for x in ([1.0, 1, 1, 1], [0.0, 0, 4, 0], [3.0, 3, 1, 1], [0.0, 0, 4, 4])
+    )
+    assert generalised_iou(box, point).item() == pytest.approx(0)
+    assert generalised_iou(box, inverted).item() == pytest.approx(0)
+    assert generalised_iou(point, point).item() == generalised_iou(line, line).item() == 0
+
+
+def test_boxes_around_a_point() -> None:
+    left_top_right_bottom = torch.tensor([[[1.0, 5], [2, 6], [3, 7], [4, 8]]])  # two cells
+    found = around(left_top_right_bottom)
+    assert [x[0, 0].tolist() for x in found] == [[-1, -5], [-2, -6], [3, 7], [4, 8]]
 
 
 def test_anchors_are_the_centres_of_cells_row_by_row_level_by_level() -> None:

@@ -10,20 +10,24 @@ import pytest
 from torch import nn
 
 from kdgraph.nn import registry
-from kdgraph.nn.assign import TaskAligned
 from kdgraph.nn.criteria import Criterion
-from kdgraph.nn.registry import adapter, criterion, mask
+from kdgraph.nn.registry import adapter, balance, criterion, mask
 from kdgraph.spec.components import COMPONENTS, Kind
 
-HEAD = {"nc": 3, "reg_max": 16, "strides": (8, 16, 32)}
+WIRES: dict[str, Any] = {"bins": 16, "channels": (8, 8), "strides": (8.0, 16.0, 32.0)}
 SHAPE = (1, 8, 4, 4)
 
 
 def build(kind: Kind, name: str, **options: Any) -> nn.Module:
+    """The component, told all that it may be told."""
+    info = COMPONENTS[kind].get(name)
+    wires = {key: WIRES[key] for key in info.wires} if info else {}
     if kind == "criterion":
-        return criterion(name, **options)
+        return criterion(name, **options, **wires)
     if kind == "mask":
-        return mask(name, **options, **(HEAD if name == "foreground" else {}))
+        return mask(name, **options, **wires)
+    if kind == "balance":
+        return balance(name, 2, **options)
     return adapter(name, SHAPE, SHAPE, **options)
 
 
@@ -33,7 +37,12 @@ every_component = pytest.mark.parametrize(("kind", "name"), EVERY)
 
 @pytest.mark.parametrize(
     ("kind", "built"),
-    [("criterion", registry.CRITERIA), ("mask", registry.MASKS), ("adapter", registry.ADAPTERS)],
+    [
+        ("criterion", registry.CRITERIA),
+        ("mask", registry.MASKS),
+        ("adapter", registry.ADAPTERS),
+        ("balance", registry.BALANCERS),
+    ],
 )
 def test_the_spec_and_the_registry_name_the_same(kind: Kind, built: dict[str, Any]) -> None:
     assert set(built) == set(COMPONENTS[kind])
@@ -61,19 +70,25 @@ def own_defaults(constructor: Callable[..., Any], wiring: set[str]) -> dict[str,
 
 @every_component
 def test_modules_have_the_options_and_defaults_of_the_spec(kind: Kind, name: str) -> None:
-    wiring = {"bins", "inputs", "outputs"}
+    wiring = {*WIRES, "inputs", "outputs", "edges"}
     options = COMPONENTS[kind][name].validate({})
-    if name == "foreground":  # `of` chooses what the module is fed
-        wiring |= {"nc", "reg_max", "strides", "alpha", "beta"}
-        options.pop("of")
+    steering = {"mask": registry.STEERING.get(name, ()), "balance": ("at",)}.get(kind, ())
+    options = {key: value for key, value in options.items() if key not in steering}
     assert own_defaults(type(build(kind, name)), wiring) == options
 
 
 @pytest.mark.parametrize("name", registry.CRITERIA)
 def test_masks_are_taken_where_the_spec_says(name: str) -> None:
-    module = criterion(name)
+    module, info = build("criterion", name), COMPONENTS["criterion"][name]
     assert isinstance(module, Criterion)
-    assert module.masked == COMPONENTS["criterion"][name].masked
+    assert (module.masked, module.same_channels) == (info.masked, info.channels)
+
+
+@pytest.mark.parametrize("name", registry.CRITERIA)
+def test_signals_are_what_the_spec_says_that_a_criterion_reads(name: str) -> None:
+    parameters = inspect.signature(type(build("criterion", name)).compare).parameters.values()
+    signals = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    assert signals == set(COMPONENTS["criterion"][name].reads)
 
 
 OPTIONS = [
@@ -81,9 +96,20 @@ OPTIONS = [
     ("criterion", "bce", {"temperature": 2.0}),
     ("criterion", "kl", {"temperature": 2.0}),
     ("criterion", "qfl", {"beta": 2.0}),
+    ("criterion", "dist", {"temperature": 2.0, "inter": 0.5, "intra": 3.0}),
+    ("criterion", "logit_std", {"temperature": 4.0}),
+    ("criterion", "dkd", {"temperature": 2.0, "alpha": 0.5, "beta": 3.0}),
+    ("criterion", "nkd", {"temperature": 2.0, "gamma": 0.5}),
+    ("criterion", "rank", {"temperature": 2.0}),
+    ("criterion", "ld", {"temperature": 2.0, "reduction": "sum"}),
+    ("criterion", "ddf", {"temperature": 2.0, "of": "teacher", "topk": 5}),
+    ("criterion", "m2d2", {"temperature": 2.0, "variant": "mean_logits", "pooling": "score"}),
     ("criterion", "box_l2", {"scale": 8.0}),
     ("mask", "teacher_score", {"power": 2.0}),
-    ("mask", "foreground", {"topk": 5}),
+    ("mask", "score_gap", {"power": 0.5}),
+    ("mask", "top_k", {"k": 7}),
+    ("mask", "boxes", {"context": 1.5}),
+    ("mask", "valuable_region", {"gamma": 0.5, "topk": 5, "anchor": 4.0}),
     ("adapter", "resize", {"mode": "nearest"}),
 ]
 
@@ -135,19 +161,40 @@ def test_a_bad_value_is_named(kind: Kind, name: str, options: dict[str, Any]) ->
         build(kind, name, **options)
 
 
-@pytest.mark.parametrize("name", registry.CRITERIA)
-def test_bins_are_for_criteria_that_read_distributions(name: str) -> None:
-    if name in ("kl", "box_l2"):
-        assert criterion(name, bins=16).bins == 16
+WIRED = [("criterion", name, wire) for name in registry.CRITERIA for wire in ("bins", "channels")] + [
+    ("mask", name, "strides") for name in registry.MASKS
+]
+OPTIONAL = ("kl", "box_l2", "iou")
+"""Components that can do without their wires: then they compare classes, or distances."""
+
+
+@pytest.mark.parametrize(("kind", "name", "wire"), WIRED)
+def test_wires_are_for_components_that_must_be_told(kind: Kind, name: str, wire: str) -> None:
+    make: Callable[..., nn.Module] = criterion if kind == "criterion" else mask
+    wires = COMPONENTS[kind][name].wires
+    if wire not in wires:
+        with pytest.raises(
+            ValueError, match=f"{kind} '{name}' knows no {wire}: only .* must be told of them"
+        ):
+            make(name, **{wire: WIRES[wire]})
+    elif name in OPTIONAL:
+        assert (make(name).bins, make(name, bins=16).bins) == (None, 16)
     else:
-        with pytest.raises(ValueError, match="knows no bins"):
-            criterion(name, bins=16)
+        assert isinstance(make(name, **{wire: WIRES[wire]}), nn.Module)
+        with pytest.raises(ValueError, match=rf"\b{name}\b.* (must be told|channels)"):
+            make(name)
 
 
-def test_foreground_must_be_told_of_the_head() -> None:
-    assert isinstance(mask("foreground", **HEAD), TaskAligned)
-    with pytest.raises(ValueError, match="must be told nc, strides of the head"):
-        mask("foreground", reg_max=16)
+@pytest.mark.parametrize(("name", "options"), registry.STEERING.items())
+def test_what_chooses_a_masks_input_is_checked_and_is_no_part_of_it(
+    name: str, options: tuple[str, ...]
+) -> None:
+    assert set(options) <= set(COMPONENTS["mask"][name].options.model_fields)
+    given = {"of": "teacher", "topk": 3, "count": 4, "overlap": 0.5}
+    module = mask(name, **{key: given[key] for key in options})
+    assert repr(module) == repr(mask(name))
+    with pytest.raises(ValueError, match=options[1]):
+        mask(name, **{options[1]: -1})
 
 
 def test_the_package_offers_criteria_by_name() -> None:

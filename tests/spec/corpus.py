@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdgraph.spec.components import COMPONENTS
+from kdgraph.spec.components import COMPONENTS, Kind
 from kdgraph.spec.recipes import RECIPES
 
 SMALLEST = """\
@@ -20,6 +20,7 @@ teacher:
   trust: yes
   train: {epochs: 50, imgsz: 320, optimizer: AdamW, lr0: 2e-3}
 data: my-data.yaml
+plugins: [tests.spec.plugin]
 
 taps:
   deep: {student: model.10, teacher: model.10}
@@ -46,30 +47,50 @@ edges:
   tower:
     taps: tower
     criterion: {qfl: }
-    mask: {foreground: {of: teacher, topk: 13}}
+    mask: [{foreground: {of: teacher, topk: 13}}, teacher_score, {boxes: {context: 1.5}}]
     weight: [1]
     level: p4
     warmup: 2.5
   p3: {taps: all_p3, criterion: pkd, adapter: {resize: {mode: nearest}}, until: -5, level: [p3]}
-  sl2: {taps: neck.*, criterion: sl2, weight: {linear: {from: 6, to: 0, epochs: [0, -10]}}}
+  sl2: {taps: neck.*, criterion: sl2, weight: {linear: {from: 6, to: 0, epochs: [0, -10]}}, mask: [top_k]}
+  cross: {taps: head.cls.*, criterion: qfl, splice: head.cls.*.0}
+  cross-dfl: {taps: head.dfl.*, criterion: ld, splice: {at: [head.dfl.p3.0, head.dfl.p4.0], standardise: no}}
+  cross-deep: {taps: head.cls, criterion: kl, splice: {student: model.9, teacher: model.10}}
+  cross-tower: {taps: head.cls.p4, criterion: dkd, splice: {at: tower}}
+  mine: {taps: neck.p3, criterion: {corpus_l1: {share: 0.5}}, mask: corpus_half}
+
+balance: {gradient_norm: {every: 16, at: neck.*, momentum: 0.5}}
+phases:
+  - {name: features, until: 30, edges: [neck, deep-mimic, p3, sl2]}
+  - {name: heads, until: -20, edges: [cls, dfl, tower, cross, cross-dfl, cross-deep, cross-tower]}
+  - {name: everything, until: -5, edges: all}
+  - {name: last, edges: cls}
 
 train: {epochs: 100, imgsz: 640, batch: 16, amp: true, time: , device: '0,1', freeze: [0, 1], name: 2024}
 outputs: [taps, teacher]
 """
 
 
+def with_component(kind: Kind, text: str) -> str:
+    """A spec with one component, written as `text`."""
+    if kind == "balance":
+        return f"{SMALLEST}balance: {text}\n"
+    parts = {"criterion": "mimic"} | {kind: text}
+    edge = ", ".join(f"{key}: {value}" for key, value in parts.items())
+    return f"student: a.pt\nteacher: b.pt\nedges: {{e: {{taps: neck.*, {edge}}}}}\n"
+
+
 def each_component() -> list[str]:
-    """A spec for every criterion, mask and adapter, by name alone and with all options at their defaults."""
+    """A spec for every component, by name alone and with all options at their defaults."""
     specs = []
     for kind, infos in COMPONENTS.items():
         for info in infos.values():
             options = ", ".join(f"{key}: {str(value).lower()}" for key, value in info.validate({}).items())
-            for text in (info.name, f"{{{info.name}: {{{options}}}}}", f"{{{info.name}: }}"):
-                parts = {"criterion": "mimic"} | {kind: text}
-                edge = ", ".join(f"{key}: {value}" for key, value in parts.items())
-                specs.append(f"student: a.pt\nteacher: b.pt\nedges: {{e: {{taps: neck.*, {edge}}}}}\n")
+            texts = (info.name, f"{{{info.name}: {{{options}}}}}", f"{{{info.name}: }}")
+            specs += [with_component(kind, text) for text in texts]
     return specs
 
 
+EMPTY = "data: null\ntrain:\ntaps:\nplugins:\nbalance:\nphases:\noutputs:\n"
 VALID = [SMALLEST, FULL, *each_component()]
-VALID += [f"student: a.pt\nteacher: b.pt\ndata: null\nedges: {name}\ntrain:\ntaps:\n" for name in RECIPES]
+VALID += [f"student: a.pt\nteacher: b.pt\nedges: {name}\n{EMPTY}" for name in RECIPES]

@@ -16,10 +16,35 @@ from kdgraph.spec import load
 CASES = sorted(Path(__file__).with_name("cases").glob("*.case"))
 LINE = b"\n======== what kdgraph says ========\n"
 
+_IMPORTS = """\
+from pydantic import Field
+
+from kdgraph.spec.components import ComponentInfo, Options
+from kdgraph.spec.plugins import add
+"""
+BESIDE = {
+    "my_losses.py": f"""{_IMPORTS}
+
+class Huber(Options):
+    delta: float = Field(1.0, gt=0, lt=9, description="where it becomes linear")
+    rate: int = Field(description="of nothing; it has no default")
+
+
+add("criterion", ComponentInfo("huber", "Huber", Huber, plugin=__name__, takes=frozenset({{"features"}})))
+""",
+    "raising.py": "def scale():\n    return 1 / 0\n\n\nSCALE = scale()\n",
+    "broken.py": "class Huber(:\n    pass\n",
+    "silent.py": "X = 1\n",
+    "taken.py": f'{_IMPORTS}\nadd("mask", ComponentInfo("boxes", "", plugin=__name__))\n',
+}
+"""Files beside each spec, for its plugins."""
+
 
 def said(spec: bytes) -> str:
     """What is said of a file `spec.yaml` in the working directory with these bytes."""
     Path("spec.yaml").write_bytes(spec)
+    for name, text in BESIDE.items():
+        Path(name).write_text(text, encoding="utf-8")
     with pytest.raises(SpecError) as caught:
         load("spec.yaml")
     return str(caught.value)
@@ -38,5 +63,5 @@ def test_case(case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, updat
 
 def test_there_are_many_and_they_cover_every_code_of_the_spec() -> None:
     outputs = "".join(case.read_bytes().partition(LINE)[2].decode() for case in CASES)
-    assert len(CASES) >= 65
+    assert len(CASES) >= 165
     assert [code for code in CODES if code < "KD2" and f"[{code}]" not in outputs] == ["KD001"]

@@ -13,9 +13,17 @@ from pydantic import ValidationError
 from kdgraph.errors import SpecError
 from kdgraph.spec import Spec, load, parse
 from kdgraph.spec.recipes import RECIPES
-from kdgraph.spec.schema import ConstantWeight, LevelWeight, ScheduleWeight, TapSpec
+from kdgraph.spec.schema import (
+    Component,
+    ConstantWeight,
+    LevelWeight,
+    PhaseSpec,
+    ScheduleWeight,
+    SpliceSpec,
+    TapSpec,
+)
 from kdgraph.spec.source import MAX_CHARACTERS
-from tests.spec.corpus import VALID
+from tests.spec.corpus import EMPTY, VALID
 
 HEAD = "student: yolo11n.pt\nteacher: yolo11m.pt\ndata: coco8.yaml\n"
 
@@ -40,8 +48,8 @@ def test_the_smallest_spec() -> None:
 def test_the_default_recipe() -> None:
     neck, cls, dfl = parse(HEAD + "edges: default\n").edges.values()
     assert (neck.criterion.name, neck.criterion.options) == ("cwd", {"tau": 1.0, "norm": "batch"})
-    assert (cls.criterion.name, cls.mask.name, cls.taps.student) == ("qfl", "all", ("head.cls",))
-    assert (dfl.criterion.options, dfl.mask.name) == ({"temperature": 1.0}, "teacher_score")
+    assert (cls.criterion.name, cls.mask[0].name, cls.taps.student) == ("qfl", "all", ("head.cls",))
+    assert (dfl.criterion.options, dfl.mask[0].name) == ({"temperature": 1.0}, "teacher_score")
     assert all(edge.until == -10 for edge in (neck, cls, dfl))
     assert isinstance(dfl.weight, ScheduleWeight)
     assert (dfl.weight.kind, dfl.weight.from_, dfl.weight.to) == ("cosine", 1.5, 0.15)
@@ -59,13 +67,89 @@ def test_the_default_recipe_fits_short_runs(epochs: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("criterion", "mask", "adapter"),
-    [("cwd", "all", "auto"), ("sl2", "teacher_score", "mlp"), ("mimic", "all", "auto")],
+    ("criterion", "mask", "options", "adapter"),
+    [
+        ("cwd", "all", {}, "auto"),
+        ("sl2", "teacher_score", {"power": 1.0}, "mlp"),
+        ("ld", "foreground", {"of": "student", "topk": 10}, "auto"),
+        ("m2d2", "foreground", {"of": "teacher", "topk": 10}, "auto"),
+    ],
 )
-def test_masks_and_adapters_that_are_not_written(criterion: str, mask: str, adapter: str) -> None:
+def test_masks_and_adapters_that_are_not_written(
+    criterion: str, mask: str, options: dict[str, object], adapter: str
+) -> None:
     edge = parse(f"{HEAD}edges: {{e: {{taps: neck.*, criterion: {criterion}}}}}").edges["e"]
-    assert (edge.mask.name, edge.adapter.name) == (mask, adapter)
+    assert edge.mask == (Component(name=mask, options=options),)
+    assert edge.adapter.name == adapter
     assert edge.span("mask") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "masks"),
+    [
+        ("foreground", [("foreground", {"of": "student", "topk": 10})]),
+        ("[all]", [("all", {})]),
+        ("[top_k, {top_k: {k: 5}}]", [("top_k", {"k": 100}), ("top_k", {"k": 5})]),
+        ("[{boxes: {context: 2}}, score_gap]", [("boxes", {"context": 2.0}), ("score_gap", {"power": 1.0})]),
+    ],
+)
+def test_ways_to_write_a_mask(text: str, masks: list[tuple[str, dict[str, object]]]) -> None:
+    edge = parse(f"{HEAD}edges: {{e: {{taps: neck.*, criterion: mimic, mask: {text}}}}}").edges["e"]
+    assert [(mask.name, mask.options) for mask in edge.mask] == masks
+    assert all(mask.span() for mask in edge.mask)
+
+
+@pytest.mark.parametrize(
+    ("text", "student", "teacher", "standardise"),
+    [
+        ("head.cls.*.0", ("head.cls.*.0",), ("head.cls.*.0",), True),
+        ("[model.9, model.10]", ("model.9", "model.10"), ("model.9", "model.10"), True),
+        ("{student: model.9, teacher: [model.10]}", ("model.9",), ("model.10",), True),
+        ("deep", ("model.10",), ("model.12",), True),
+        ("{at: deep, standardise: no}", ("model.10",), ("model.12",), False),
+        ("{at: {student: model.9, teacher: model.10}}", ("model.9",), ("model.10",), True),
+    ],
+)
+def test_ways_to_write_a_splice(
+    text: str, student: tuple[str, ...], teacher: tuple[str, ...], standardise: bool
+) -> None:
+    named = "taps: {deep: {student: model.10, teacher: model.12}}\n"
+    edge = parse(f"{HEAD}{named}edges: {{e: {{taps: head.cls, criterion: qfl, splice: {text}}}}}").edges["e"]
+    assert edge.splice == SpliceSpec(at=TapSpec(student=student, teacher=teacher), standardise=standardise)
+    assert None not in (edge.splice.span(), edge.splice.span("at"), edge.splice.at.span())
+
+
+def test_an_edge_has_no_splice_unless_it_is_written() -> None:
+    assert one_edge("splice: ").edges["e"].splice is None
+    assert one_edge("weight: 1").edges["e"].splice is None
+
+
+def test_phases() -> None:
+    first, second, third = "until: 30, edges: [neck]", "until: -9, edges: all", "edges: dfl"
+    text = f"phases: [{{name: a, {first}}}, {{name: b, {second}}}, {{name: c, {third}}}]"
+    assert parse(f"{HEAD}edges: default\n{text}").phases == (
+        PhaseSpec(name="a", until=30, edges=("neck",)),
+        PhaseSpec(name="b", until=-9, edges=("neck", "cls", "dfl")),
+        PhaseSpec(name="c", until=None, edges=("dfl",)),
+    )
+
+
+def test_an_edge_may_be_called_all() -> None:
+    edges = "edges: {all: {taps: neck.*, criterion: cwd}, b: {taps: neck.*, criterion: pkd}}"
+    phases = "phases: [{name: a, until: 5, edges: [all]}, {name: b, edges: all}]"
+    assert [phase.edges for phase in parse(f"{HEAD}{edges}\n{phases}").phases] == [("all",), ("all", "b")]
+
+
+def test_phases_may_end_before_the_run() -> None:
+    [phase] = parse(f"{HEAD}edges: default\nphases: [{{name: a, until: 5, edges: all}}]").phases
+    assert phase.until == 5
+
+
+@pytest.mark.parametrize("text", ["gradient_norm", "{gradient_norm: {at: neck.*, every: 16}}"])
+def test_balance(text: str) -> None:
+    options = {"at": "neck.*", "every": 16, "momentum": 0.9}
+    balance = parse(f"{HEAD}edges: default\nbalance: {text}").balance
+    assert balance == Component(name="gradient_norm", options=options)
 
 
 @pytest.mark.parametrize("text", ["cwd", "{cwd: }", "{cwd: {}}", "{cwd: {tau: 1}}", "{'cwd': {norm: none}}"])
@@ -113,7 +197,7 @@ def test_train_arguments_have_the_types_ultralytics_wants() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["train:\n", "taps:\n", "outputs:\n", "outputs: []\n", "train: {}\n"])
+@pytest.mark.parametrize("text", [*EMPTY.splitlines()[1:], "outputs: []\n", "train: {}\n", "plugins: []"])
 def test_sections_may_be_empty(text: str) -> None:
     assert parse(f"{HEAD}edges: default\n{text}") == parse(f"{HEAD}edges: default\n")
 
@@ -159,6 +243,8 @@ def test_specs_are_equal_when_they_say_the_same() -> None:
 def test_specs_survive_json_pickling_and_copying(text: str) -> None:
     spec = parse(text)
     assert Spec.model_validate_json(spec.model_dump_json()) == spec
+    for mode in ("json", "python"):
+        assert Spec.model_validate(spec.model_dump(mode=mode)) == spec
     for copied in (pickle.loads(pickle.dumps(spec)), copy.deepcopy(spec)):
         assert copied == spec
         assert copied.student.span("model") == spec.student.span("model")

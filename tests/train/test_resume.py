@@ -65,14 +65,14 @@ def folder(interrupted: DistillTrainer, tmp_path: Path) -> RunFolder:
 
 
 def test_adapters_and_optimiser_come_back(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    saved = folder.load_adapters(0)
+    saved = folder.load_learnt(0)
     checkpoint = torch.load(folder.last, weights_only=False)
     seen: dict[str, object] = {}
 
     def look(running: DistillTrainer, event: str) -> None:
         if event == "on_train_start":
             seen["epoch"] = running.start_epoch
-            seen["adapters"] = {k: v.clone() for k, v in running.distiller.adapters.state_dict().items()}
+            seen["adapters"] = {k: v.clone() for k, v in running.distiller.learnt().items()}
             seen["moments"] = len(running.optimizer.state)
         original(running, event)
 
@@ -96,20 +96,20 @@ def test_adapters_have_learnt_and_are_optimised(interrupted: DistillTrainer) -> 
     adapters = list(interrupted.distiller.adapters.parameters())
     assert adapters
     assert all(id(p) in optimised for p in adapters)
-    saved = interrupted.folder.load_adapters(0)
-    now = interrupted.distiller.adapters.state_dict()
+    saved = interrupted.folder.load_learnt(0)
+    now = interrupted.distiller.learnt()
     assert all(not torch.equal(saved[name], now[name]) for name in saved)  # an epoch's worth of steps apart
 
 
 def test_a_missing_sidecar_is_said(folder: RunFolder) -> None:
-    folder.adapters.unlink()
+    folder.learnt.unlink()
     with pytest.raises(RunError, match="has ended"):
         resume(folder.path)
 
 
 def test_adapters_of_another_epoch_are_refused(folder: RunFolder) -> None:
-    folder.adapters.unlink()
-    folder.save_adapters({}, 7)
+    folder.learnt.unlink()
+    folder.save_learnt({}, 7)
     with pytest.raises(RunError, match=r"last\.pt is of epoch 1, and .* has those of epoch 8"):
         resume(folder.path)
 

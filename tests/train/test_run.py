@@ -131,7 +131,7 @@ def test_a_student_exports_to_onnx_and_runs(
 
 
 def test_a_finished_run_keeps_nothing_that_only_training_needs(folder: Path) -> None:
-    assert not (folder / "weights/adapters.pt").exists()
+    assert not (folder / "weights/learnt.pt").exists()
     facts = json.loads((folder / "kdgraph.json").read_text())
     assert Path(facts["teacher"]).is_file()
     assert "criterion: cwd" in (folder / "spec.yaml").read_text()

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 
 from kdgraph.compiler.passes.base import Pass, PassResult
 from kdgraph.compiler.passes.insert_adapters import tap_of, tap_shape
+from kdgraph.compiler.signal_faults import signal_fault
 from kdgraph.errors import Diagnostic
-from kdgraph.graph.ir import Adapter, DistillGraph, Mask, Op, Tap, Term
-from kdgraph.spec.components import CRITERIA
+from kdgraph.graph.ir import Adapter, DistillGraph, Op, Tap, Term
+from kdgraph.spec.plugins import find, known
 from kdgraph.spec.schema import EdgeSpec, LevelWeight
 
 Shape = tuple[int, ...]
 
 
 class CheckEdges(Pass):
-    """Holds each criterion against what it is given: layout, classes, bins, shapes, mask, weights by level.
+    """Holds each criterion against what it is given: layout, classes, bins, shapes, signals, weights.
 
     Changes nothing.
     """
@@ -32,6 +33,8 @@ class CheckEdges(Pass):
             levels = [t.level for t in graph.of(Term).values() if t.edge is edge]
             for fault in _weight_faults(edge, levels):
                 faults.setdefault(f"{edge.name}: weight", fault)
+        for fault in _balance_faults(graph):
+            faults.setdefault(fault.message, fault)
         terms = len(graph.of(Term))
         note = (
             f"{terms} terms of {len(graph.spec.edges)} edges fit" if not faults else f"{len(faults)} faults"
@@ -47,13 +50,13 @@ def _term_faults(graph: DistillGraph, key: str, term: Term) -> Iterator[Diagnost
         yield _fault(
             "KD203", term, f"nothing that learns comes before the tap '{student.name}'", "tap a later node"
         )
-    layouts = _layout_faults(term, student, teacher)
-    if layouts:
-        yield layouts
-        return
-    shapes = _shape_faults(graph, key, term, student) or _mask_faults(graph, key, term)
-    if shapes:
-        yield shapes
+    fault = (
+        _layout_faults(graph, term, student, teacher)
+        or _shape_faults(graph, key, term, student)
+        or signal_fault(graph, key, term)
+    )
+    if fault:
+        yield fault
 
 
 def _learns(graph: DistillGraph, tap: str) -> bool:
@@ -62,7 +65,7 @@ def _learns(graph: DistillGraph, tap: str) -> bool:
     return any(isinstance(v, Op) and v.role == "student" and v.facts.params for v in before)
 
 
-def _layout_faults(term: Term, student: Tap, teacher: Tap) -> Diagnostic | None:
+def _layout_faults(graph: DistillGraph, term: Term, student: Tap, teacher: Tap) -> Diagnostic | None:
     if student.layout != teacher.layout:
         return _fault(
             "KD203",
@@ -70,10 +73,10 @@ def _layout_faults(term: Term, student: Tap, teacher: Tap) -> Diagnostic | None:
             f"'{student.name}' holds {_LAYOUTS[student.layout]}, '{teacher.name}' {_LAYOUTS[teacher.layout]}",
             "tap the same kind of tensor on both sides",
         )
-    takes = CRITERIA[term.criterion.name].takes
-    if student.layout in takes:
+    if student.layout in find("criterion", term.criterion.name).takes:
         return None
-    others = sorted(name for name, info in CRITERIA.items() if student.layout in info.takes)
+    criteria = known("criterion", graph.spec.plugins)
+    others = sorted(name for name, info in criteria.items() if student.layout in info.takes)
     return _fault(
         "KD203",
         term,
@@ -85,7 +88,6 @@ def _layout_faults(term: Term, student: Tap, teacher: Tap) -> Diagnostic | None:
 
 
 _LAYOUTS = {"features": "features", "cls": "class logits", "dfl": "DFL logits", "box": "box distances"}
-_NEEDS_MAPS = frozenset({"cwd", "pkd", "sl2"})
 
 
 def _shape_faults(graph: DistillGraph, key: str, term: Term, tap: Tap) -> Diagnostic | None:
@@ -100,15 +102,17 @@ def _shape_faults(graph: DistillGraph, key: str, term: Term, tap: Tap) -> Diagno
         )
     if tap.layout in ("cls", "dfl") and ours[1] != theirs[1]:
         return _head_fault(graph, term, tap)
-    if tap.layout == "features" and term.criterion.name in _NEEDS_MAPS and len(ours) != 4:
-        return _fault(
-            "KD203",
-            term,
-            f"'{tap.name}' is {_shown(ours)}, and {term.criterion.name} compares maps C×H×W",
-            "",
-        )
+    info = find("criterion", term.criterion.name)
+    if tap.layout == "cls" and theirs[1] < info.classes:
+        what = f"{term.criterion.name} compares classes with one another, and there is only one"
+        return _fault("KD203", term, what, "use bce or qfl, which take each class by itself", "criterion")
+    if info.maps and tap.layout in ("features", "dfl") and len(ours) != 4:
+        what = f"'{tap.name}' is {_shown(ours)}, and {term.criterion.name} compares maps C×H×W"
+        levels = f"tap the levels instead: `taps: {tap.name}.*`" if tap.layout == "dfl" else ""
+        return _fault("KD203", term, what, levels)
     adapted = _adapted(graph, key, ours, theirs)
-    if adapted[1:] != theirs[1:]:
+    same = adapted[2:] == theirs[2:] if not info.channels else adapted[1:] == theirs[1:]
+    if not same or len(adapted) != len(theirs):
         return _fault(
             "KD203",
             term,
@@ -118,27 +122,6 @@ def _shape_faults(graph: DistillGraph, key: str, term: Term, tap: Tap) -> Diagno
             "adapter",
         )
     return None
-
-
-# Kind of mask -> the port whose size it has.
-_CELLS = {"teacher_score": "logits", "foreground": "scores", "level": "maps"}
-
-
-def _mask_faults(graph: DistillGraph, key: str, term: Term) -> Diagnostic | None:
-    """A mask has the cells of one level, or of all anchors; what it weighs must have the same."""
-    source, theirs = graph.source(key, "mask"), tap_shape(graph, key, "teacher")
-    mask = graph[source] if source else None
-    if not isinstance(mask, Mask) or source is None or theirs is None:
-        return None
-    sized = graph[[s for port, s in graph.inputs(source) if port == _CELLS[mask.kind]][mask.level or 0]]
-    cells = sized.facts.shape if isinstance(sized, Op) else None
-    if cells is None or cells[2:] == theirs[2:]:
-        return None
-    name = term.edge.mask.name
-    what = f"mask '{name}' weighs {_shown(cells[1:])} cells, and the teacher's tap is {_shown(theirs)}"
-    return _fault(
-        "KD203", term, what, "use `mask: all`, or tap maps of the head's levels on both sides", "mask"
-    )
 
 
 def _head_fault(graph: DistillGraph, term: Term, tap: Tap) -> Diagnostic:
@@ -164,7 +147,7 @@ def _adapted(graph: DistillGraph, key: str, ours: Shape, theirs: Shape) -> Shape
         kinds.append(vertex.kind)
         source = graph.source(source, "student")
     if len(ours) == len(theirs) == 4:
-        channels = theirs[1] if {"conv1x1", "mlp"} & set(kinds) else ours[1]
+        channels = theirs[1] if set(kinds) - {"identity", "resize"} else ours[1]
         return (ours[0], channels, *(theirs[2:] if "resize" in kinds else ours[2:]))
     return ours
 
@@ -188,6 +171,19 @@ def _weight_faults(edge: EdgeSpec, levels: list[str | None]) -> Iterator[Diagnos
             edge.span("weight"),
             hint="give each level of the edge a weight, and no other",
         )
+
+
+def _balance_faults(graph: DistillGraph) -> Iterator[Diagnostic]:
+    """An edge whose gradient does not pass the tensors at which edges are balanced."""
+    balance = graph.spec.balance
+    for key, term in graph.of(Term).items() if graph.shared else ():
+        if balance is not None and not graph.ancestors([tap_of(graph, key, "student")]) & set(graph.shared):
+            yield _fault(
+                "KD203",
+                term,
+                f"its gradient does not pass '{balance.options['at']}', where the edges are balanced",
+                f"balance at taps before it, `balance: {{{balance.name}: {{at: …}}}}`, or tap behind them",
+            )
 
 
 def _fault(code: str, term: Term, what: str, mend: str, key: str = "taps") -> Diagnostic:

@@ -15,41 +15,51 @@ class FoldTeacher(Pass):
 
     before: conv ─▶ bn ─▶ act              after: conv' ─▶ act
 
-    The student's batch norms stay: they learn.
+    The student's batch norms stay: they learn. A convolution has one weight for all its calls, those of a
+    splice among them: it is folded if each call is followed by a call of the one batch norm.
     """
 
     name = "fold_teacher"
 
     def run(self, graph: DistillGraph) -> PassResult:
         graph = graph.copy()
+        calls = _calls(graph)
         folded = 0
-        for key, op in graph.ops("teacher").items():
-            source = graph.source(key, "arg")
-            if (
-                isinstance(op.module, nn.BatchNorm2d)
-                and op.module.running_var is not None
-                and source
-                and _foldable(graph, source)
-            ):
-                _fold(graph, source, key, op.module)
-                folded += 1
+        for norm in list(calls):
+            convs = _convolutions(graph, calls, norm) if _foldable(norm) else []
+            for conv, key in zip(convs, calls[norm], strict=False):
+                _fold(graph, conv, key, norm)
+            folded += bool(convs)
         return PassResult(graph, (f"{folded} batch norms folded into convolutions",) if folded else ())
 
 
-def _foldable(graph: DistillGraph, key: str) -> bool:
-    op = graph[key]
-    if not (isinstance(op, Op) and isinstance(op.module, nn.Conv2d)) or op.folded is not None:
-        return False
-    calls = [other for other in graph.ops("teacher").values() if other.module is op.module]
-    # A convolution that is called twice has one weight for both calls.
-    return len(graph.users(key)) == 1 and len(calls) == 1
+def _calls(graph: DistillGraph) -> dict[nn.Module, list[str]]:
+    """Each module of the teacher, and the operations that call it."""
+    calls: dict[nn.Module, list[str]] = {}
+    for key, op in graph.ops("teacher").items():
+        if op.module is not None:
+            calls.setdefault(op.module, []).append(key)
+    return calls
 
 
-def _fold(graph: DistillGraph, conv: str, norm: str, module: nn.BatchNorm2d) -> None:
-    op, before = graph[norm], graph[conv]
-    assert isinstance(op, Op)
+def _foldable(norm: nn.Module) -> bool:
+    return isinstance(norm, nn.BatchNorm2d) and norm.running_var is not None
+
+
+def _convolutions(graph: DistillGraph, calls: dict[nn.Module, list[str]], norm: nn.Module) -> list[str]:
+    """The calls of the one convolution that `norm` reads, if nothing but `norm` reads any of them."""
+    sources = [graph.source(key, "arg") or "" for key in calls[norm]]
+    first = graph[sources[0]]
+    if not (isinstance(first, Op) and isinstance(first.module, nn.Conv2d)) or first.folded is not None:
+        return []
+    alone = all(graph.users(s) == [key] for s, key in zip(sources, calls[norm], strict=True))
+    return sources if alone and sorted(sources) == sorted(calls[first.module]) else []
+
+
+def _fold(graph: DistillGraph, conv: str, key: str, norm: nn.Module) -> None:
+    before = graph[conv]
     assert isinstance(before, Op)
     assert isinstance(before.module, nn.Conv2d)
-    params = before.module.weight.numel() + before.module.out_channels
-    graph.update(conv, folded=module, facts=replace(before.facts, params=params))
-    graph.replace_with(norm, conv)
+    params = before.module.weight.numel() + before.module.out_channels if before.splice is None else 0
+    graph.update(conv, folded=norm, facts=replace(before.facts, params=params))
+    graph.replace_with(key, conv)

@@ -6,11 +6,11 @@ from collections.abc import Hashable
 from dataclasses import replace
 
 from kdgraph.compiler.passes.base import Pass, PassResult
-from kdgraph.graph.ir import Adapter, DistillGraph, Mask, Tap, Vertex
+from kdgraph.graph.ir import Adapter, DistillGraph, Op, Signal, Splice, Tap, Vertex
 
 
 class MergeTaps(Pass):
-    """Merges equal taps, masks and adapters, so that each is read, computed or built once.
+    """Merges equal taps, signals, adapters and splices, so that each is read, computed or built once.
 
     before: tap neck.p3 ─▶ term a               after: tap neck.p3 ─┬▶ term a
             tap neck.p3 ─▶ term b                                   └▶ term b
@@ -24,7 +24,7 @@ class MergeTaps(Pass):
         # Inputs come first in this order, so equal inputs are one by the time their users are compared.
         for key in list(graph.order()):
             vertex = graph[key]
-            if not isinstance(vertex, (Tap, Mask, Adapter)):
+            if not (isinstance(vertex, _MERGED) or (isinstance(vertex, Op) and vertex.splice)):
                 continue
             first = seen.setdefault((_nameless(vertex), tuple(graph.inputs(key))), key)
             if first != key:
@@ -33,5 +33,13 @@ class MergeTaps(Pass):
         return PassResult(graph, tuple(notes))
 
 
-def _nameless(vertex: Vertex) -> Vertex:
-    return replace(vertex, name="") if isinstance(vertex, (Tap, Mask, Adapter)) else vertex
+_MERGED = (Tap, Signal, Adapter, Splice)
+
+
+def _nameless(vertex: Vertex) -> Hashable:
+    """What makes a vertex equal to another, whatever edge it was made for."""
+    if isinstance(vertex, Op):
+        return vertex.node, vertex.role
+    if isinstance(vertex, Splice):
+        return Splice, vertex.standardise
+    return replace(vertex, name="") if isinstance(vertex, (Tap, Signal, Adapter)) else vertex

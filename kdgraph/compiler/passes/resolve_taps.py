@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from kdgraph.compiler.masks import connect_mask
+from collections.abc import Mapping
+
 from kdgraph.compiler.passes.base import Pass, PassResult
-from kdgraph.compiler.taps import Pair, Unresolved, pairs_of
-from kdgraph.errors import Diagnostic
-from kdgraph.graph.ir import DistillGraph, Op, Role, Tap, Term, op_key
-from kdgraph.graph.names import Named, tap_names
+from kdgraph.compiler.signals import connect_signals
+from kdgraph.compiler.taps import Pair, Unresolved, pairs_of, splice_pairs_of
+from kdgraph.errors import Diagnostic, closest
+from kdgraph.graph.ir import DistillGraph, Op, Role, Splice, Tap, Term, op_key
+from kdgraph.graph.names import Named, find, tap_names
 from kdgraph.graph.verify import overwritten
 from kdgraph.spec.schema import EdgeSpec
 
 
 class ResolveTaps(Pass):
-    """Finds the nodes that the edges name, and gives each edge one term per level, with its mask.
+    """Finds the nodes that the edges name: one term per edge and level, with its mask and signals.
 
     before: neck: {taps: neck.*, criterion: cwd}     after: tap neck.p3 ─┐
                                                             tap neck.p3 ─┴▶ term neck.p3, and so on
@@ -28,11 +30,13 @@ class ResolveTaps(Pass):
         for edge in graph.spec.edges.values():
             try:
                 pairs = pairs_of(edge, names)
+                entries = splice_pairs_of(edge, names) if edge.splice else []
                 for pair, suffix in zip(pairs, _suffixes(pairs), strict=True):
-                    _add_term(graph, edge, pair, suffix)
+                    _add_term(graph, edge, pair, suffix, entries)
                 notes.append(f"{edge.name}: " + ", ".join(_told(pair) for pair in pairs))
             except Unresolved as unresolved:
                 faults.extend(unresolved.diagnostics)
+        faults.extend(_share(graph, names["student"]))
         return PassResult(graph, tuple(notes), tuple(faults))
 
 
@@ -42,19 +46,59 @@ def names_of(graph: DistillGraph, role: Role) -> dict[str, Named]:
     return tap_names(graph.models[role], lambda node: ops[node].facts.shape, graph.image_size)
 
 
+def _share(graph: DistillGraph, names: Mapping[str, Named]) -> list[Diagnostic]:
+    """Note where the edges are balanced, if the spec says so."""
+    balance = graph.spec.balance
+    pattern = balance.options.get("at") if balance else None
+    if balance is None or pattern is None:
+        return []
+    found = find(pattern, names)
+    graph.shared = tuple(dict.fromkeys(op_key("student", names[name].node) for name in found))
+    if found:
+        return []
+    near = closest(pattern, names) or ["neck.*"]
+    message = f"balance.{balance.name}.at: '{pattern}' names nothing in the student"
+    span = balance.span("at") or graph.spec.span("balance")
+    return [Diagnostic("KD201", message, span, f"did you mean {' or '.join(near)}?")]
+
+
 def _suffixes(pairs: list[Pair]) -> list[str]:
     """What tells the terms of one edge apart: their levels, or the taps where a level comes twice."""
     levels = [pair.level for pair in pairs]
     return [p.level if p.level and levels.count(p.level) == 1 else p.student.name for p in pairs]
 
 
-def _add_term(graph: DistillGraph, edge: EdgeSpec, pair: Pair, suffix: str) -> None:
+def _add_term(graph: DistillGraph, edge: EdgeSpec, pair: Pair, suffix: str, entries: list[Pair]) -> None:
     name = f"{edge.name}.{suffix}"
-    student = _add_tap(graph, edge, "student", pair.student)
-    teacher = _add_tap(graph, edge, "teacher", pair.teacher)
-    vertex = Term(edge, name, pair.level, edge.criterion, (pair.student.name, pair.teacher.name))
-    term = graph.add(f"term:{name}", vertex, student=student, teacher=teacher)
-    connect_mask(graph, term, anchors=len(pair.student.shape or ()) == 3)
+    ours, entries = pair.student.name, _entries_for(pair, entries)
+    inputs = [("splice", _add_splice(graph, edge, entry)) for entry in entries]
+    if entries:
+        ours = f"{'+'.join(entry.student.name for entry in entries)}>{pair.teacher.name}"
+    else:
+        inputs = [("student", _add_tap(graph, edge, "student", pair.student))]
+    inputs.append(("teacher", _add_tap(graph, edge, "teacher", pair.teacher)))
+    vertex = Term(edge, name, pair.level, edge.criterion, (ours, pair.teacher.name))
+    term = graph.add(f"term:{name}", vertex)
+    for port, source in inputs:
+        graph.connect(source, term, port)
+    connect_signals(graph, term, anchors=len(pair.student.shape or ()) == 3)
+
+
+def _entries_for(pair: Pair, entries: list[Pair]) -> list[Pair]:
+    """The entries at the level of a term; for one of no level, such as `head.cls`, those of all levels."""
+    own = [entry for entry in entries if entry.teacher.level == pair.teacher.level]
+    return own or entries
+
+
+def _add_splice(graph: DistillGraph, edge: EdgeSpec, entry: Pair) -> str:
+    assert edge.splice is not None
+    name = f"{edge.name}.{entry.level or entry.teacher.name}"
+    if f"splice:{name}" in graph:  # two terms of the edge come through it
+        return f"splice:{name}"
+    student = _add_tap(graph, edge, "student", entry.student)
+    teacher = _add_tap(graph, edge, "teacher", entry.teacher)
+    vertex = Splice(edge, name, edge.splice.standardise)
+    return graph.add(f"splice:{name}", vertex, student=student, teacher=teacher)
 
 
 def _check_kept(edge: EdgeSpec, role: Role, named: Named) -> None:
@@ -72,8 +116,9 @@ def _check_kept(edge: EdgeSpec, role: Role, named: Named) -> None:
 
 def _add_tap(graph: DistillGraph, edge: EdgeSpec, role: Role, named: Named) -> str:
     _check_kept(edge, role, named)
+    key = f"tap:{edge.name}:{role}.{named.name}"
     tap = Tap(role, named.name, named.layout, named.level)
-    return graph.add(f"tap:{edge.name}:{role}.{named.name}", tap, value=op_key(role, named.node))
+    return key if key in graph else graph.add(key, tap, value=op_key(role, named.node))
 
 
 def _told(pair: Pair) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,25 +16,28 @@ EPS = 1e-9  # the value Ultralytics adds to the normaliser of its own distillati
 class Criterion(nn.Module, ABC):
     """A scalar distance between a student's tensor and a teacher's.
 
-    `forward(student, teacher, mask=None)`:
+    `forward(student, teacher, mask=None, **signals)`:
 
     | tensor | shape |
     |---|---|
     | student, teacher | the same, `[B, C, H, W]` or, for outputs of a head, `[B, C, A]` over all anchors |
     | mask | `[B, 1, H, W]` or `[B, A]`, bool or non-negative weights; None: every position |
+    | signals | what the criterion `reads` (`kdgraph.spec.components.base.Signal`), constants |
     | result | 0-d, in float32, or float64 when an input is |
 
     No gradient reaches the teacher. Half-precision inputs are computed in float32, also under autocast. An
     empty mask gives exactly 0, with gradients of 0. Values do not grow with the batch size or the image
     size.
 
-    A subclass says its distance in `compare`; `masked` is False where a mask has no meaning.
+    A subclass says its distance in `compare`, which gets the signals it reads by keyword; `masked` is False
+    where a mask has no meaning, `same_channels` where the two sides may differ in C.
     """
 
     masked: ClassVar[bool] = True
+    same_channels: ClassVar[bool] = True
     __call__: Callable[..., Tensor]
 
-    def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None, **signals: Any) -> Tensor:
         """The distance, a 0-d tensor.
 
         Raises:
@@ -44,16 +47,22 @@ class Criterion(nn.Module, ABC):
         self._check(student, teacher, mask)
         dtype = torch.promote_types(torch.promote_types(student.dtype, teacher.dtype), torch.float32)
         weights = None if mask is None else _beside_channels(mask).to(dtype)
-        return self.compare(student.to(dtype), teacher.detach().to(dtype), weights)
+        constants = {name: _constant(value, dtype) for name, value in signals.items()}
+        return self.compare(student.to(dtype), teacher.detach().to(dtype), weights, **constants)
 
     @abstractmethod
-    def compare(self, student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
-        """The distance of two tensors of one shape and one dtype; mask `[B, 1, *]` in that dtype, or None."""
+    def compare(self, *tensors: Any, **signals: Any) -> Tensor:
+        """The distance, `compare(student, teacher, mask, *, ...)` with the signals that the criterion reads.
+
+        Student and teacher have one dtype; the mask is `[B, 1, *]` in it, or None, and so are signals of real
+        numbers. `target` and `label` come as `[B, 1, *]` too, `*` being the student's positions.
+        """
 
     def _check(self, student: Tensor, teacher: Tensor, mask: Tensor | None) -> None:
         name = type(self).__name__
-        if student.shape != teacher.shape:
-            raise ValueError(f"{name}: student is {list(student.shape)}, teacher {list(teacher.shape)}")
+        ours, theirs = list(student.shape), list(teacher.shape)
+        if ours != theirs and (self.same_channels or ours[:1] + ours[2:] != theirs[:1] + theirs[2:]):
+            raise ValueError(f"{name}: student is {ours}, teacher {theirs}")
         if student.ndim not in (3, 4):
             raise ValueError(f"{name}: expected [B, C, H, W] or [B, C, A], got {list(student.shape)}")
         if mask is None:
@@ -68,6 +77,17 @@ class Criterion(nn.Module, ABC):
 def _beside_channels(mask: Tensor) -> Tensor:
     """`[B, A]` to `[B, 1, A]`; `[B, 1, H, W]` as it is."""
     return mask.unsqueeze(1) if mask.ndim == 2 else mask
+
+
+def _constant(signal: Any, dtype: torch.dtype) -> Any:
+    """A signal without gradient, real numbers in `dtype`; one of a value per cell `[B, A]` as `[B, 1, A]`."""
+    if isinstance(signal, Sequence):
+        return [_real(part, dtype) for part in signal]
+    return _real(signal, dtype) if signal.is_floating_point() else _beside_channels(signal.detach())
+
+
+def _real(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.detach().to(dtype) if tensor.is_floating_point() else tensor.detach()
 
 
 def weighted_mean(values: Tensor, mask: Tensor | None) -> Tensor:

@@ -8,33 +8,35 @@ from functools import partial
 from typing import Any
 
 from kdgraph.errors import Diagnostic, Span, SpecError, closest, quoted
-from kdgraph.spec.components import ADAPTERS, CRITERIA, MASKS, ComponentInfo
 from kdgraph.spec.nodes import Entry, Map, Node, Text
-from kdgraph.spec.reading.components import read_component
+from kdgraph.spec.reading.components import default_component, read_component
 from kdgraph.spec.reading.faults import Faults, Reader, spans_of
+from kdgraph.spec.reading.masks import check_masked, default_masks, read_masks
+from kdgraph.spec.reading.scope import Scope
+from kdgraph.spec.reading.splices import read_splice
 from kdgraph.spec.reading.taps import read_taps
 from kdgraph.spec.reading.values import as_map, fail, number
 from kdgraph.spec.reading.weights import read_levels, read_weight
 from kdgraph.spec.recipes import RECIPES
 from kdgraph.spec.schedule import turning_points, window
-from kdgraph.spec.schema import Component, EdgeSpec, LevelWeight, ScheduleWeight, located
+from kdgraph.spec.schema import EdgeSpec, LevelWeight, ScheduleWeight, located
 from kdgraph.spec.source import read_source
 
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
-NULLABLE = ("until", "level")
+NULLABLE = ("until", "level", "splice")
 
 _EDGES = "{neck: {taps: neck.*, criterion: cwd}}"
 _EXAMPLE = f"write `default`, or a map such as {_EDGES}"
 _EDGE = "write {taps: neck.*, criterion: cwd}"
-_EPOCH = "write an epoch such as 90, or -10 for ten epochs before the end of the run"
+EPOCH = "write an epoch such as 90, or -10 for ten epochs before the end of the run"
 _WARMUP = "write how many epochs the weight takes to grow from zero, such as 3"
 _NAME_HINT = (
     "names have letters, digits, '_' and '-', and begin with a letter: they become columns and modules"
 )
 
 
-def read_edges(node: Node, named: Mapping[str, Node], epochs: int) -> dict[str, EdgeSpec]:
-    """The edges; `named` are the entries of `taps:`, and `epochs` is the length of the run."""
+def read_edges(node: Node, scope: Scope) -> dict[str, EdgeSpec]:
+    """The edges, by name. Raises SpecError, with the faults of all of them."""
     if isinstance(node, Text):
         node = _recipe(node)
     mapping = as_map(node, "a map of edges, or the name of a recipe", _EXAMPLE)
@@ -44,7 +46,7 @@ def read_edges(node: Node, named: Mapping[str, Node], epochs: int) -> dict[str, 
     edges: dict[str, EdgeSpec] = {}
     for name, entry in mapping.entries.items():
         with faults.gathered():
-            edges[name] = _read_edge(entry, named, epochs)
+            edges[name] = _read_edge(entry, scope)
     faults.check()
     return edges
 
@@ -53,6 +55,14 @@ def check_name(key: Text, what: str) -> None:
     """Raise SpecError unless `key` can name an edge or a tap."""
     if not re.fullmatch(NAME_PATTERN, key.value):
         raise fail("KD107", key, f"{quoted(key.value)} cannot name {what}", _NAME_HINT)
+
+
+def edge_places(node: Node | None) -> dict[str, Span] | None:
+    """Where each edge is named, also one that cannot be read; None when the edges are none at all."""
+    if isinstance(node, Text) and node.value in RECIPES:
+        mapping = _recipe(node)
+        return dict.fromkeys(mapping.entries, node.span) if isinstance(mapping, Map) else None
+    return {name: entry.key.span for name, entry in node.entries.items()} if isinstance(node, Map) else None
 
 
 def _recipe(node: Text) -> Node:
@@ -64,56 +74,49 @@ def _recipe(node: Text) -> Node:
     return read_source(RECIPES[node.value], f"<recipe {node.value}>").root
 
 
-def _read_edge(entry: Entry, named: Mapping[str, Node], epochs: int) -> EdgeSpec:
+def _read_edge(entry: Entry, scope: Scope) -> EdgeSpec:
     faults = Faults()
     with faults.gathered():
         check_name(entry.key, "an edge")
     with faults.gathered():
         mapping = as_map(entry.value, "an edge, a map with taps and a criterion", _EDGE)
-        values = _fields(mapping, named, faults, entry.key.span)
-        _check_parts(mapping, values, faults)
+        values = _fields(mapping, scope, faults, entry.key.span)
+        _check_parts(mapping, values, scope, faults)
     faults.check()
     edge = located(EdgeSpec(name=entry.key.value, **values), spans_of(mapping, entry.key.span))
-    _check_epochs(mapping, edge, epochs)
+    _check_epochs(mapping, edge, scope.epochs)
     return edge
 
 
-def _fields(node: Map, named: Mapping[str, Node], faults: Faults, holder: Span) -> dict[str, Any]:
+def _fields(node: Map, scope: Scope, faults: Faults, holder: Span) -> dict[str, Any]:
     readers: dict[str, Reader] = {
-        "taps": lambda taps: read_taps(taps, named),
-        "criterion": partial(read_component, "criterion"),
-        "mask": partial(read_component, "mask"),
-        "adapter": partial(read_component, "adapter"),
+        "taps": lambda taps: read_taps(taps, scope.named),
+        "criterion": partial(read_component, "criterion", scope=scope),
+        "mask": partial(read_masks, scope=scope),
+        "adapter": partial(read_component, "adapter", scope=scope),
         "weight": read_weight,
-        "from": partial(number, what="an epoch, a number", hint=_EPOCH),
-        "until": partial(number, what="an epoch, a number", hint=_EPOCH),
+        "from": partial(number, what="an epoch, a number", hint=EPOCH),
+        "until": partial(number, what="an epoch, a number", hint=EPOCH),
         "warmup": partial(number, what="a number of epochs", hint=_WARMUP, minimum=0),
         "level": read_levels,
+        "splice": partial(read_splice, scope=scope),
     }
     values = faults.fields(node, "an edge", readers, ["taps", "criterion"], NULLABLE, holder)
     if "criterion" in values:
-        info = CRITERIA[values["criterion"].name]
-        values.setdefault("mask", _default(MASKS[info.default_mask]))
-        values.setdefault("adapter", _default(ADAPTERS[info.default_adapter]))
+        info = scope.components("criterion")[values["criterion"].name]
+        values.setdefault("mask", default_masks(info, scope))
+        adapter = scope.components("adapter")[info.default_adapter]
+        values.setdefault("adapter", default_component(adapter))
     return values
 
 
-def _default(info: ComponentInfo) -> Component:
-    return Component(name=info.name, options=info.validate({}))
-
-
-def _check_parts(node: Map, values: Mapping[str, Any], faults: Faults) -> None:
+def _check_parts(node: Map, values: Mapping[str, Any], scope: Scope, faults: Faults) -> None:
     """What can be said of the parts together without looking at a model."""
-    criterion, mask = values.get("criterion"), values.get("mask")
-    if criterion and mask and mask.name != "all" and not CRITERIA[criterion.name].masked:
-        able = ", ".join(name for name, info in CRITERIA.items() if info.masked)
+    criterion, mask = values.get("criterion"), node.get("mask")
+    if criterion and mask and "mask" in values:
         with faults.gathered():
-            raise fail(
-                "KD111",
-                node.entries["mask"].value,
-                f"{criterion.name} takes no mask: it compares whole channels",
-                f"delete the mask, or use a criterion that takes one: {able}",
-            )
+            info = scope.components("criterion")[criterion.name]
+            check_masked(info, values["mask"], mask, scope)
     with faults.gathered():
         _check_levels(node, values.get("weight"), values.get("level"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,9 @@ from kdgraph.spec.nodes import Map, Node
 from kdgraph.spec.reading.values import fail, is_null
 
 Reader = Callable[[Node], Any]
+
+_MANY = 8  # more known names than that are not listed beside a close one
+_WIDTH = 110
 
 
 class Faults:
@@ -90,12 +94,20 @@ def spans_of(node: Map, holder: Span | None = None) -> dict[str, Span]:
     return {"": holder or node.span} | {key: entry.value.span for key, entry in node.entries.items()}
 
 
-def suggestion(name: str, known: Iterable[str], introduction: str) -> str:
-    """What to write in place of an unknown name."""
+def suggestion(name: str, known: Iterable[str], introduction: str, listed_by: str | None = None) -> str:
+    """What to write in place of an unknown name; `introduction` stands before the known ones.
+
+    Many names are listed on several lines, or where something is close to `name`, left to `listed_by`.
+    """
     names = list(known)
-    matches = closest(name, names)
+    meant = " or ".join(f"{match!r}" for match in closest(name, names))
+    if meant and listed_by and len(names) > _MANY:
+        return f"did you mean {meant}? `{listed_by}` lists all {len(names)} of them"
     listed = f"{introduction} {', '.join(names)}"
-    return f"did you mean {' or '.join(f'{match!r}' for match in matches)}? {listed}" if matches else listed
+    lines = textwrap.wrap(
+        f"did you mean {meant}? {listed}" if meant else listed, _WIDTH, break_on_hyphens=False
+    )
+    return "\n        ".join(lines)  # below the first, which stands behind "  hint: "
 
 
 def _read(key: str, value: Node, reader: Reader, required: bool) -> Any:

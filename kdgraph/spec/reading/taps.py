@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from kdgraph.errors import Span, closest, quoted
+from kdgraph.spec.components.base import TAP_PATTERN
 from kdgraph.spec.nodes import Items, Map, Node, Text
 from kdgraph.spec.reading.faults import Faults
 from kdgraph.spec.reading.values import expected, fail, text
@@ -14,11 +15,10 @@ from kdgraph.spec.schema import TapSpec, located
 GROUPS = ("backbone", "neck", "head")
 """The first words of semantic names."""
 
-TAP_PATTERN = r"[\w*?!\[\]-]+(\.[\w*?!\[\]-]+)*"
-"""A dotted name, its parts possibly globs."""
-
 _WHAT = "a tap, a list of taps, or a map with student and teacher"
 _FORMS = "write neck.*, [neck.p3, neck.p4] or {student: model.10, teacher: model.10}"
+_BLANK = r"[\s,]+"
+_NO_BLANKS = "a tap has no blanks and commas"
 _ONE = "write a dotted name such as neck.p3; {student: …, teacher: …} holds lists, not the other way round"
 
 
@@ -31,6 +31,14 @@ def read_taps(node: Node, named: Mapping[str, Node]) -> TapSpec:
     names, spans = _one_side(node, named)
     spans = {f"{side}{key}": span for side in ("student", "teacher") for key, span in spans.items()}
     return located(TapSpec(student=names, teacher=names), {"": node.span, **spans})
+
+
+def read_name(node: Node, hint: str) -> str:
+    """The name of one tap where only that may stand; `hint` is for what is no text at all."""
+    name = text(node, "the name of a tap", hint)
+    if re.search(_BLANK, name):
+        raise fail("KD108", node, _NO_BLANKS, "write one name; a glob such as neck.p[34] stands for several")
+    return _spelt(node, name, None)
 
 
 def _two_sides(node: Map) -> TapSpec:
@@ -72,11 +80,13 @@ def _fresh(node: Node, names: list[str]) -> str:
 
 def _name(node: Node, named: Mapping[str, Node] | None) -> str:
     name = text(node, _WHAT, _FORMS)
-    if re.search(r"[\s,]", name):
-        parts = [part for part in re.split(r"[\s,]+", name) if part]
-        raise fail(
-            "KD108", node, "a tap has no blanks and commas", f"write several as a list: [{', '.join(parts)}]"
-        )
+    if re.search(_BLANK, name):
+        parts = [part for part in re.split(_BLANK, name) if part]
+        raise fail("KD108", node, _NO_BLANKS, f"write several as a list: [{', '.join(parts)}]")
+    return _spelt(node, name, named)
+
+
+def _spelt(node: Node, name: str, named: Mapping[str, Node] | None) -> str:
     if not re.fullmatch(TAP_PATTERN, name, re.ASCII):
         hint = "a tap is a dotted name such as neck.p3 or model.16.cv2, and may have the globs *, ? and [34]"
         raise fail("KD108", node, f"{quoted(name)} is not the name of a tap", hint)
@@ -92,4 +102,5 @@ def _meant(name: str, named: Mapping[str, Node] | None) -> str:
     ]
     if candidates:
         return f"did you mean '{candidates[0]}'?"
-    return "name it under `taps:`, or write where it is: neck.*, head.cls.p3, model.10"
+    written = "write where it is: neck.*, head.cls.p3, model.10"
+    return written if named is None else f"name it under `taps:`, or {written}"

@@ -61,8 +61,8 @@ def test_a_pass_that_breaks_the_graph_is_named() -> None:
 def test_accounts_tell_what_each_pass_did() -> None:
     _, accounts = run_passes(graph(EDGES))
     assert [a.name for a in accounts] == [
-        "infer_shapes", "resolve_taps", "insert_adapters", "check_edges", "merge_taps", "prune",
-        "fold_teacher",
+        "infer_shapes", "resolve_taps", "splice_teacher", "insert_adapters", "check_edges", "merge_taps",
+        "prune", "fold_teacher",
     ]  # fmt: skip
     assert all(one.after == two.before for one, two in pairwise(accounts))
     assert all(a.summary.endswith(".") and a.seconds >= 0 for a in accounts)

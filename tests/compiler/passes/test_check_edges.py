@@ -24,17 +24,17 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[str, str, str,
     "criterion-of-other-layout": (
         "{taps: neck.*, criterion: kl}", {}, {},
         ("KD203", "criterion 'kl' does not compare features, which 'neck.p3' is", "kl",
-         "criteria for it: cosine, cwd, mimic, pkd, sl2"),
+         "criteria for it: attention, channel_softmax, cosine, cwd, fgd, gap_mse, gi, gram_mse, mgd, mimic, mmd, pfi, pkd, sl2, spatial_softmax"),
     ),
     "criterion-on-dfl": (
         "{taps: head.dfl, criterion: {qfl: {beta: 2}}}", {}, {},
         ("KD203", "criterion 'qfl' does not compare DFL logits, which 'head.dfl' is", "{qfl: {beta: 2}}",
-         "criteria for it: box_l2, kl, mimic"),
+         "criteria for it: box_l2, ddf, iou, kl, ld, m2d2, mimic"),
     ),
     "criterion-on-boxes": (
         "{taps: head.box.*, criterion: kl}", {}, {},
         ("KD203", "criterion 'kl' does not compare box distances, which 'head.box.p3' is", "kl",
-         "criteria for it: box_l2, mimic"),
+         "criteria for it: box_l2, iou, mimic"),
     ),
     "no-tensor-of-the-teacher": (
         "{taps: {student: model.3, teacher: model.3.chunk}, criterion: mimic}", {}, {},
@@ -170,3 +170,61 @@ def test_boxes_of_heads_with_and_without_bins_can_be_compared() -> None:
         CheckEdges, graph("  box: {taps: head.box.*, criterion: box_l2}", teacher=toy(16, reg_max=1))
     )
     assert applied(CheckEdges(), before).diagnostics == ()
+
+
+NEEDS = {
+    # a component's need that is not met: (edge, student, teacher, code, part of the message, what is marked)
+    "no-level-for-scores": (
+        "{taps: model.0, criterion: pfi}", {}, {},
+        "KD203", "criterion 'pfi' is given for p3, p4, and this edge has a tap at p1", "pfi",
+    ),
+    "scores-of-other-classes": (
+        "{taps: neck.*, criterion: pfi}", {}, {"nc": 5},
+        "KD204", "scores are compared by class, and the student has 3 classes, the teacher 5", "pfi",
+    ),
+    "mask-of-other-classes": (
+        "{taps: neck.*, criterion: mimic, mask: score_gap}", {}, {"nc": 5},
+        "KD204", "scores are compared by class, and the student has 3 classes, the teacher 5", "score_gap",
+    ),
+    "instances-of-other-classes": (
+        "{taps: neck.*, criterion: gi}", {}, {"nc": 5},
+        "KD204", "scores are compared by class, and the student has 3 classes, the teacher 5", "gi",
+    ),
+    "assignment-of-other-classes": (
+        "{taps: head.dfl, criterion: ddf, mask: {foreground: {of: teacher}}}", {}, {"nc": 5},
+        "KD204", "labels are assigned by the teacher's scores, and the student has 3 classes, the teacher 5",
+        "{foreground: {of: teacher}}",
+    ),
+    "one-class-by-itself": (
+        "{taps: head.cls, criterion: kl}", {"nc": 1}, {"nc": 1},
+        "KD203", "kl compares classes with one another, and there is only one", "kl",
+    ),
+    "no-bins": (
+        "{taps: head.dfl, criterion: m2d2}", {"reg_max": 1}, {"reg_max": 1},
+        "KD201", "unknown tap 'head.dfl'", "head.dfl",
+    ),
+    "distances-are-no-distribution": (
+        "{taps: head.box, criterion: ld}", {}, {},
+        "KD203", "criterion 'ld' does not compare box distances, which 'head.box' is", "ld",
+    ),
+    "regions-need-maps": (
+        "{taps: head.dfl, criterion: m2d2}", {}, {},
+        "KD203", f"'head.dfl' is 64{X}80, and m2d2 compares maps C{X}H{X}W", "head.dfl",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NEEDS)
+def test_what_a_component_needs(case: str) -> None:
+    from kdgraph.compiler.api import plan
+    from kdgraph.errors import GraphError
+    from tests.toys import spec
+
+    edge, student, teacher, code, message, mark = NEEDS[case]
+    models = {"student": toy(**student), "teacher": toy(16, seed=1, **teacher)}
+    with pytest.raises(GraphError) as caught:
+        plan(spec(f"  e: {edge}"), **models)
+    fault = caught.value.diagnostics[0]
+    assert fault.code == code
+    assert message in fault.message
+    assert mark in marked(fault)

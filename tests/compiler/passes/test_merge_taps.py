@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from kdgraph.compiler.passes.merge_taps import MergeTaps
-from kdgraph.graph.ir import Adapter, DistillGraph, Mask, Tap, Term
+from kdgraph.graph.ir import Adapter, DistillGraph, Signal, Splice, Tap, Term
 from tests.compiler.passes.helpers import applied, until
 from tests.toys import graph
 
@@ -42,10 +42,35 @@ def test_equal_masks_are_computed_once() -> None:
         "  d: {taps: head.dfl.*, criterion: kl, mask: teacher_score}\n"
         "  e: {taps: neck.*, criterion: cosine, mask: teacher_score}"
     )
-    kinds = [mask.kind for mask in graph.of(Mask).values()]
-    assert (kinds.count("foreground"), kinds.count("level"), kinds.count("teacher_score")) == (1, 2, 2)
-    assert graph.source("term:c.head.cls", "mask") == "assign:a.p3"
+    kinds = [signal.kind for signal in graph.of(Signal).values()]
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "assign": 1, "level": 2, "foreground": 3, "teacher_score": 2,
+    }  # fmt: skip
+    assert graph.sources("foreground:c.head.cls", "target") == ["assign:a.p3"]
     assert graph.source("term:b.p4", "mask") == graph.source("term:a.p4", "mask")
+
+
+def test_one_assignment_serves_masks_labels_and_boxes_of_all_edges() -> None:
+    graph, _ = merged(
+        "  a: {taps: neck.*, criterion: mimic, mask: [foreground, teacher_score]}\n"
+        "  b: {taps: head.cls, criterion: dkd}\n"
+        "  c: {taps: head.dfl, criterion: ddf, mask: background}\n"
+        "  d: {taps: head.cls.*, criterion: rank, mask: pyramid}"
+    )
+    assert [s.kind for s in graph.of(Signal).values()].count("assign") == 1
+
+
+def test_equal_splices_are_computed_once() -> None:
+    edge = "{taps: head.cls.*, splice: head.cls.*.0"
+    graph, notes = merged(
+        f"  a: {edge}, criterion: qfl}}\n  b: {edge}, criterion: bce}}\n"
+        "  c: {taps: head.cls.p3, splice: {at: head.cls.p3.0, standardise: false}, criterion: bce}"
+    )
+    assert list(graph.of(Splice)) == ["splice:a.p3", "splice:a.p4", "splice:c.p3"]
+    assert graph.source("term:a.p3", "student") == graph.source("term:b.p3", "student")
+    spliced = [key for key, op in graph.ops("teacher").items() if op.splice]
+    assert len(spliced) == len({key for key in spliced if "b." not in key})
+    assert "splice:b.p3 is splice:a.p3" in notes
 
 
 def test_what_differs_stays_apart() -> None:
@@ -55,7 +80,7 @@ def test_what_differs_stays_apart() -> None:
         "  c: {taps: neck.p3, criterion: mimic, mask: {foreground: {of: teacher}}, adapter: mlp}\n"
         "  d: {taps: {student: neck.p3, teacher: backbone.p3}, criterion: mimic}"
     )
-    assert [mask.kind for mask in graph.of(Mask).values()].count("foreground") == 3
+    assert [signal.kind for signal in graph.of(Signal).values()].count("assign") == 3
     assert len(graph.of(Adapter)) == 4
     assert len(graph.of(Tap)) == 3
 

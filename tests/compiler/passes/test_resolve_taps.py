@@ -7,7 +7,7 @@ import torch
 from kdgraph.compiler.api import plan
 from kdgraph.compiler.passes.infer_shapes import InferShapes
 from kdgraph.compiler.passes.resolve_taps import ResolveTaps
-from kdgraph.graph.ir import DistillGraph, Mask, Tap, Term
+from kdgraph.graph.ir import DistillGraph, Signal, Tap, Term
 from tests.compiler.passes.helpers import applied, faults, marked, until
 from tests.toys import batch, graph, spec, toy
 
@@ -127,25 +127,66 @@ def test_masks_are_connected_by_level_or_along_the_anchors(fresh: DistillGraph) 
         "  all: {taps: head.cls, criterion: qfl, mask: {foreground: {of: teacher, topk: 5}}}\n"
         "  score: {taps: head.dfl.*, criterion: kl, mask: {teacher_score: {power: 2}}}",
     )
-    masks = {key: (m.kind, m.level, m.role, dict(m.options)) for key, m in found.of(Mask).items()}
-    assert masks == {
-        "assign:maps.p3": ("foreground", None, "student", {"topk": 10}),
-        "mask:maps.p3": ("level", 0, "student", {}),
-        "assign:maps.p4": ("foreground", None, "student", {"topk": 10}),
-        "mask:maps.p4": ("level", 1, "student", {}),
-        "assign:all.head.cls": ("foreground", None, "teacher", {"topk": 5}),
-        "mask:score.p3": ("teacher_score", None, "teacher", {"power": 2}),
-        "mask:score.p4": ("teacher_score", None, "teacher", {"power": 2}),
+    signals = {key: (s.cells, s.role, dict(s.options)) for key, s in found.of(Signal).items()}
+    assert signals == {
+        "foreground:maps.p3": ((8, 12), "student", {"of": "student", "topk": 10}),
+        "assign:maps.p3": ((120,), "student", {"topk": 10}),
+        "level:maps.p3": ((8, 12), "student", {"index": 0}),
+        "foreground:maps.p4": ((4, 6), "student", {"of": "student", "topk": 10}),
+        "assign:maps.p4": ((120,), "student", {"topk": 10}),
+        "level:maps.p4": ((4, 6), "student", {"index": 1}),
+        "foreground:all.head.cls": ((120,), "teacher", {"of": "teacher", "topk": 5}),
+        "assign:all.head.cls": ((120,), "teacher", {"topk": 5}),
+        "teacher_score:score.p3": ((8, 12), "teacher", {"power": 2}),
+        "teacher_score:score.p4": ((4, 6), "teacher", {"power": 2}),
     }
     ports = [port for port, _ in found.inputs("assign:maps.p3")]
-    assert ports == ["boxes", "scores", "maps", "maps", "batch_idx", "cls", "bboxes"]
-    assert found.inputs("mask:score.p3") == [("logits", "teacher:model_11_cv3_0_2")]
+    assert ports == ["boxes", "scores", "feats", "feats", "batch_idx", "cls", "bboxes"]
+    assert found.inputs("foreground:maps.p3") == [("target", "level:maps.p3")]
+    assert found.inputs("teacher_score:score.p3") == [("teacher_branches", "teacher:model_11_cv3_0_2")]
+
+
+def test_a_list_of_masks_is_their_product(fresh: DistillGraph) -> None:
+    found = resolved(
+        fresh,
+        "  e: {taps: head.cls, criterion: bce, mask: [{foreground: {of: teacher}}, teacher_score, boxes]}",
+    )
+    assert found.source("term:e.head.cls", "mask") == "product:e.head.cls"
+    masks = ["foreground:e.head.cls", "teacher_score:e.head.cls", "boxes:e.head.cls"]
+    assert found.sources("product:e.head.cls", "masks") == masks
+    assert found.sources("boxes:e.head.cls", "objects") == ["batch:batch_idx", "batch:cls", "batch:bboxes"]
+
+
+def test_a_mask_over_all_levels_is_cut_to_the_term_s(fresh: DistillGraph) -> None:
+    found = resolved(fresh, "  e: {taps: neck.p4, criterion: mimic, mask: pyramid}")
+    mask = found.source("term:e.p4", "mask") or ""
+    assert found.sources(mask, "values") == ["pyramid:e.p4"]
+    assert (found[mask].cells, found["pyramid:e.p4"].cells) == ((4, 6), (120,))  # type: ignore[union-attr]
+    maps = ["student:model_11_cv3_0_2", "student:model_11_cv3_1_2"]
+    assert found.sources("pyramid:e.p4", "maps") == maps, "the levels of the assignment, finest first"
+
+
+def test_criteria_read_their_signals_by_name(fresh: DistillGraph) -> None:
+    found = resolved(fresh, "  e: {taps: head.dfl.p3, criterion: {ddf: {of: teacher}}}")
+    ports = dict(found.inputs("term:e.p3"))
+    assert ports.keys() == {"student", "teacher", "teacher_cls", "target", "target_box"}
+    assert ports["teacher_cls"] == "teacher:model_11_cv3_0_2"
+    assigned = [s.role for s in found.of(Signal).values() if s.kind == "assign"]
+    assert assigned == ["teacher", "teacher"]
+
+
+def test_a_labelled_criterion_goes_by_the_assignment_of_its_mask(fresh: DistillGraph) -> None:
+    found = resolved(
+        fresh, "  e: {taps: head.cls, criterion: dkd, mask: {foreground: {of: teacher, topk: 3}}}"
+    )
+    assigned = {(s.role, s.options) for s in found.of(Signal).values() if s.kind == "assign"}
+    assert assigned == {("teacher", (("topk", 3),))}
 
 
 def test_both_branches_of_an_end_to_end_teacher_are_its_score() -> None:
     pair = graph("  sl2: {taps: neck.p3, criterion: sl2}", teacher=toy(end2end=True, reg_max=1))
     found = applied(ResolveTaps(), applied(InferShapes(), pair).graph).graph
-    logits = [source for port, source in found.inputs("mask:sl2.p3") if port == "logits"]
+    logits = found.sources("teacher_score:sl2.p3", "teacher_branches")
     assert logits == ["teacher:model_11_cv3_0_2", "teacher:model_11_one2one_cv3_0_2"]
 
 

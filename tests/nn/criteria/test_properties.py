@@ -2,100 +2,96 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from kdgraph.nn.registry import criterion
-from tests.nn.cases import CASES, Case, every_case, pair, weights
+from tests.nn.cases import CASES, Case, Inputs, cases, every_case, inputs, pair, weights
 
 RTOL = 1e-9
 
 seeds = st.integers(0, 2**32 - 1)
 spreads = st.sampled_from([1e-3, 1.0, 30.0])
 some = settings(max_examples=12, deadline=None, derandomize=True)
-inputs = given(seed=seeds, images=st.integers(1, 4), size=st.tuples(*[st.integers(2, 5)] * 2), spread=spreads)
+maps = given(seed=seeds, images=st.integers(1, 4), size=st.tuples(*[st.integers(2, 5)] * 2), spread=spreads)
 
 
-def masks(case: Case, student: Tensor, seed: int) -> list[Tensor | None]:
-    return [None, weights(student, seed)] if case.masked else [None]
+def made(case: Case, seed: int, **settings: Any) -> list[Inputs]:
+    """Without a mask, and with one where it takes one."""
+    plain = inputs(case, seed=seed, **settings)
+    return [plain, *([plain.with_mask(weights(plain.student, seed))] if case.masked else [])]
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.zero_at_equality], ids=str)
-@inputs
+@maps
 @some
 def test_zero_at_equality(case: Case, seed: int, images: int, size: tuple[int, int], spread: float) -> None:
-    student, _ = pair(case, images=images, size=size, seed=seed, spread=spread)
-    for mask in masks(case, student, seed):
-        loss = case.build()(student, student.detach().clone(), mask)
+    for x in made(case, seed, images=images, size=size, spread=spread):
+        loss = replace(x, teacher=x.student.detach().clone()).into(case.build())
         assert loss.item() == pytest.approx(0, abs=1e-12)
-        (gradient,) = torch.autograd.grad(loss, student)
+        (gradient,) = torch.autograd.grad(loss, x.student)
         assert gradient.abs().max() <= 1e-9
 
 
 @every_case
-@inputs
+@maps
 @some
 def test_never_negative(case: Case, seed: int, images: int, size: tuple[int, int], spread: float) -> None:
-    student, teacher = pair(case, images=images, size=size, seed=seed, spread=spread)
-    for mask in masks(case, student, seed):
-        assert case.build()(student, teacher, mask).item() >= -1e-12  # rounding
+    for x in made(case, seed, images=images, size=size, spread=spread):
+        assert x.into(case.build()).item() >= -1e-12  # rounding
 
 
-@every_case
-@inputs
+@cases("twice")
+@maps
 @some
 def test_twice_the_batch_is_the_same_loss(
     case: Case, seed: int, images: int, size: tuple[int, int], spread: float
 ) -> None:
-    student, teacher = pair(case, images=images, size=size, seed=seed, spread=spread)
-    for mask in masks(case, student, seed):
-        if case.name == "qfl" and teacher_sees_less_than_one(teacher, mask):
+    for x in made(case, seed, images=images, size=size, spread=spread):
+        if sees_less_than_one(case, x):
             continue  # below one positive in the batch its normaliser stays at one
-        once, twice = (case.build()(*repeated(n, student, teacher, mask)) for n in (1, 2))
+        once, twice = (x.repeated(n).into(case.build()) for n in (1, 2))
         if case.name == "pkd":  # unbiased deviations: exactly this factor between the two
             values = images * size[0] * size[1]
             once = once * (1 - 1 / (2 * values)) / (1 - 1 / values)
-        # pkd adds 1e-6 to deviations, which are about `spread`
-        tolerance = max(RTOL, 1e-5 / spread) if case.name == "pkd" else RTOL
+        # pkd adds 1e-6 to deviations, which are about `spread`, a masked mean EPS to the mask's sum
+        tolerance = max(RTOL, 1e-5 / spread) if case.name == "pkd" else RTOL if x.mask is None else 1e-6
         torch.testing.assert_close(twice, once, rtol=tolerance, atol=1e-15)
 
 
-def teacher_sees_less_than_one(teacher: Tensor, mask: Tensor | None) -> bool:
-    scores = teacher.sigmoid().amax(1, keepdim=True)
-    return bool((scores if mask is None else scores * mask).sum() < 1)
+def sees_less_than_one(case: Case, x: Inputs) -> bool:
+    """Whether the sum of the teacher's highest scores is below one, where it normalises."""
+    if case.name not in ("qfl", "iou", "pfi"):
+        return False
+    logits = x.teacher if case.name == "qfl" else x.signals["teacher_cls"]
+    scores = logits.sigmoid().amax(1, keepdim=True)
+    return bool((scores if x.mask is None else scores * x.mask).sum() < 1)
 
 
-def repeated(times: int, *tensors: Tensor | None) -> list[Tensor | None]:
-    return [None if x is None else x.repeat(times, *[1] * (x.ndim - 1)) for x in tensors]
-
-
-@every_case
-@inputs
+@cases("images")
+@maps
 @some
 def test_the_order_of_images_does_not_matter(
     case: Case, seed: int, images: int, size: tuple[int, int], spread: float
 ) -> None:
-    student, teacher = pair(case, images=images, size=size, seed=seed, spread=spread)
     order = torch.randperm(images, generator=torch.Generator().manual_seed(seed))
-    for mask in masks(case, student, seed):
-        as_given = case.build()(student, teacher, mask)
-        shuffled = case.build()(student[order], teacher[order], None if mask is None else mask[order])
+    for x in made(case, seed, images=images, size=size, spread=spread):
+        as_given, shuffled = (y.into(case.build()) for y in (x, x.images(order)))
         torch.testing.assert_close(shuffled, as_given, rtol=RTOL, atol=1e-15)
 
 
-@every_case
+@cases("positions")
 @given(seed=seeds)
 @some
 def test_the_order_of_positions_does_not_matter(case: Case, seed: int) -> None:
-    student, teacher = pair(case, size=(9,), seed=seed)
     order = torch.randperm(9, generator=torch.Generator().manual_seed(seed))
-    for mask in masks(case, student, seed):
-        as_given = case.build()(student, teacher, mask)
-        picked = None if mask is None else mask[:, order]
-        shuffled = case.build()(student[:, :, order], teacher[:, :, order], picked)
+    for x in made(case, seed, size=(9,)):
+        as_given, shuffled = (y.into(case.build()) for y in (x, x.positions(order)))
         torch.testing.assert_close(shuffled, as_given, rtol=RTOL, atol=1e-15)
 
 
