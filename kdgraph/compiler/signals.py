@@ -194,8 +194,9 @@ def _target(site: Site) -> list[str]:
 
 def _label(site: Site) -> list[str]:
     key = site.add("label", site.cells(site.of), site.of)
-    for source, port in zip((*_target(site), _objects(site)[1]), ("target", "cls"), strict=True):
-        site.graph.connect(source, key, port)
+    for target in _target(site):
+        site.graph.connect(target, key, "target")
+    site.graph.connect(_objects(site)[LABELS.index("cls")], key, "cls")
     return [key]
 
 
@@ -203,7 +204,7 @@ def _target_box(site: Site) -> list[str]:
     whole = site.whole()
     key = whole.add("target_box", whole.cells(site.of), site.of)
     site.graph.connect(_assign(site), key, "target")
-    site.graph.connect(_objects(site)[2], key, "bboxes")
+    site.graph.connect(_objects(site)[LABELS.index("bboxes")], key, "bboxes")
     for level in site.levels(site.of):
         site.graph.connect(level, key, "maps")
     return [_piece(site, key)]

@@ -38,8 +38,13 @@ class Unresolved(Exception):
 def pairs_of(edge: EdgeSpec, names: Mapping[Role, Names]) -> list[Pair]:
     """The pairs of an edge, finest level first, after its `level:` selection.
 
-    Raises Unresolved when a pattern finds nothing (KD201) or the sides differ in levels (KD202).
+    With a splice both sides are the teacher's. Raises Unresolved when a pattern finds nothing (KD201), the
+    sides differ in levels (KD202), or an edge with a splice names taps of the student (KD111).
     """
+    if edge.splice is not None:
+        names = {"student": names["teacher"], "teacher": names["teacher"]}
+        if edge.taps.student != edge.taps.teacher:
+            raise Unresolved(_no_student(edge))
     student, teacher = _sides(edge, edge.taps, names)
     if edge.level is not None:
         student, teacher = (_select(edge, side) for side in (student, teacher))
@@ -141,6 +146,15 @@ def _different(edge: EdgeSpec, taps: TapSpec, student: list[Named], teacher: lis
         f"edge '{edge.name}': the student has {sides[0]}, the teacher {sides[1]}",
         taps.span() or edge.span("taps"),
         hint="name taps of the same levels on both sides, or pick levels with `level: [p3, p4]`",
+    )
+
+
+def _no_student(edge: EdgeSpec) -> Diagnostic:
+    return Diagnostic(
+        "KD111",
+        f"edge '{edge.name}': behind a splice both sides are the teacher's, and `taps` names the student's",
+        edge.taps.span("student") or edge.span("taps"),
+        hint="write `taps: head.cls.*`; where the student comes in is said by `splice`",
     )
 
 

@@ -11,7 +11,7 @@ from kdgraph.errors import Diagnostic, closest
 from kdgraph.graph.ir import DistillGraph, Op, Role, Splice, Tap, Term, op_key
 from kdgraph.graph.names import Named, find, tap_names
 from kdgraph.graph.verify import overwritten
-from kdgraph.spec.schema import EdgeSpec
+from kdgraph.spec.schema import EdgeSpec, TapSpec
 
 
 class ResolveTaps(Pass):
@@ -30,7 +30,7 @@ class ResolveTaps(Pass):
         for edge in graph.spec.edges.values():
             try:
                 pairs = pairs_of(edge, names)
-                entries = splice_pairs_of(edge, names) if edge.splice else []
+                entries = _entries(edge, names)
                 for pair, suffix in zip(pairs, _suffixes(pairs), strict=True):
                     _add_term(graph, edge, pair, suffix, entries)
                 notes.append(f"{edge.name}: " + ", ".join(_told(pair) for pair in pairs))
@@ -68,15 +68,23 @@ def _suffixes(pairs: list[Pair]) -> list[str]:
     return [p.level if p.level and levels.count(p.level) == 1 else p.student.name for p in pairs]
 
 
-def _add_term(graph: DistillGraph, edge: EdgeSpec, pair: Pair, suffix: str, entries: list[Pair]) -> None:
+def _entries(edge: EdgeSpec, names: Mapping[Role, Mapping[str, Named]]) -> dict[str, Pair]:
+    """Where the student enters the teacher, by what tells the entries of one edge apart."""
+    pairs = splice_pairs_of(edge, names) if edge.splice is not None else []
+    return dict(zip(_suffixes(pairs), pairs, strict=True))
+
+
+def _add_term(
+    graph: DistillGraph, edge: EdgeSpec, pair: Pair, suffix: str, entries: Mapping[str, Pair]
+) -> None:
     name = f"{edge.name}.{suffix}"
-    ours, entries = pair.student.name, _entries_for(pair, entries)
-    inputs = [("splice", _add_splice(graph, edge, entry)) for entry in entries]
-    if entries:
-        ours = f"{'+'.join(entry.student.name for entry in entries)}>{pair.teacher.name}"
+    ours, own = pair.student.name, _entries_for(pair, entries)
+    inputs = [("splice", _add_splice(graph, edge, suffix, entry)) for suffix, entry in own.items()]
+    if own:
+        ours = f"{'+'.join(entry.student.name for entry in own.values())}>{pair.teacher.name}"
     else:
-        inputs = [("student", _add_tap(graph, edge, "student", pair.student))]
-    inputs.append(("teacher", _add_tap(graph, edge, "teacher", pair.teacher)))
+        inputs = [("student", _add_tap(graph, edge, edge.taps, "student", pair.student))]
+    inputs.append(("teacher", _add_tap(graph, edge, edge.taps, "teacher", pair.teacher)))
     vertex = Term(edge, name, pair.level, edge.criterion, (ours, pair.teacher.name))
     term = graph.add(f"term:{name}", vertex)
     for port, source in inputs:
@@ -84,38 +92,38 @@ def _add_term(graph: DistillGraph, edge: EdgeSpec, pair: Pair, suffix: str, entr
     connect_signals(graph, term, anchors=len(pair.student.shape or ()) == 3)
 
 
-def _entries_for(pair: Pair, entries: list[Pair]) -> list[Pair]:
+def _entries_for(pair: Pair, entries: Mapping[str, Pair]) -> Mapping[str, Pair]:
     """The entries at the level of a term; for one of no level, such as `head.cls`, those of all levels."""
-    own = [entry for entry in entries if entry.teacher.level == pair.teacher.level]
+    own = {suffix: entry for suffix, entry in entries.items() if entry.teacher.level == pair.teacher.level}
     return own or entries
 
 
-def _add_splice(graph: DistillGraph, edge: EdgeSpec, entry: Pair) -> str:
+def _add_splice(graph: DistillGraph, edge: EdgeSpec, suffix: str, entry: Pair) -> str:
     assert edge.splice is not None
-    name = f"{edge.name}.{entry.level or entry.teacher.name}"
+    name = f"{edge.name}.{suffix}"
     if f"splice:{name}" in graph:  # two terms of the edge come through it
         return f"splice:{name}"
-    student = _add_tap(graph, edge, "student", entry.student)
-    teacher = _add_tap(graph, edge, "teacher", entry.teacher)
+    student = _add_tap(graph, edge, edge.splice.at, "student", entry.student)
+    teacher = _add_tap(graph, edge, edge.splice.at, "teacher", entry.teacher)
     vertex = Splice(edge, name, edge.splice.standardise)
     return graph.add(f"splice:{name}", vertex, student=student, teacher=teacher)
 
 
-def _check_kept(edge: EdgeSpec, role: Role, named: Named) -> None:
+def _check_kept(edge: EdgeSpec, taps: TapSpec, role: Role, named: Named) -> None:
     """Raise Unresolved (KD203) for a node whose value does not last until a criterion reads it."""
     if overwritten(named.node):
         raise Unresolved(
             Diagnostic(
                 "KD203",
                 f"edge '{edge.name}': the {role} overwrites '{named.name}' in place right after computing it",
-                edge.taps.span(role) or edge.span("taps"),
+                taps.span(role) or taps.span() or edge.span("taps"),
                 hint="tap the node after it",
             )
         )
 
 
-def _add_tap(graph: DistillGraph, edge: EdgeSpec, role: Role, named: Named) -> str:
-    _check_kept(edge, role, named)
+def _add_tap(graph: DistillGraph, edge: EdgeSpec, taps: TapSpec, role: Role, named: Named) -> str:
+    _check_kept(edge, taps, role, named)
     key = f"tap:{edge.name}:{role}.{named.name}"
     tap = Tap(role, named.name, named.layout, named.level)
     return key if key in graph else graph.add(key, tap, value=op_key(role, named.node))

@@ -197,3 +197,25 @@ def test_a_splice_is_one_vertex_for_each_entry() -> None:
     assert list(after.of(Splice)) == ["splice:e.p3", "splice:e.p4"]
     assert after.sources("term:e.head.cls", "splice") == ["splice:e.p3", "splice:e.p4"]
     assert all(isinstance(after[key], Op) for key in after.ops("teacher"))
+
+
+def test_two_entries_at_one_level_are_two_splices() -> None:
+    edge = "  e: {taps: head.cls.p4, splice: [neck.p4, head.cls.p4.0], criterion: qfl}"
+    after = applied(SpliceTeacher(), until(SpliceTeacher, graph(edge))).graph
+    assert list(after.of(Splice)) == ["splice:e.neck.p4", "splice:e.head.cls.p4.0"]
+
+
+def test_the_student_need_not_have_what_is_compared() -> None:
+    edges = "  e: {taps: head.dfl.*, splice: {student: head.box.*.0, teacher: head.dfl.*.0}, criterion: kl}"
+    model = compile(spec(edges), student=toy(reg_max=1), teacher=teacher())
+    assert model(batch()).loss.requires_grad
+
+
+def test_taps_of_the_student_beside_a_splice_are_refused() -> None:
+    text = "  e: {taps: {student: head.cls.p3, teacher: head.cls.p4}, splice: neck.p4, criterion: qfl}"
+    with pytest.raises(GraphError) as caught:
+        plan(spec(text), student=toy(), teacher=toy(16))
+    [fault] = caught.value.diagnostics
+    assert fault.code == "KD111"
+    assert fault.span is not None
+    assert fault.span.text[fault.span.column - 1 : fault.span.end_column - 1] == "head.cls.p3"
