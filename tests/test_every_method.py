@@ -53,7 +53,12 @@ def run_step(file: Path, student: nn.Module, teacher: nn.Module, images: dict[st
 @pytest.mark.parametrize("device", DEVICES)
 def test_on_a_pair_of_toys(file: Path, device: str) -> None:
     images = {name: t.to(device) for name, t in batch(2, (96, 128)).items()}
-    run_step(file, toy(p5=True), toy(16, p5=True, seed=1), images)
+    model = run_step(file, toy(p5=True), toy(16, p5=True, seed=1), images)
+    nothing = {"batch_idx": images["batch_idx"][:0], "cls": images["cls"][:0], "bboxes": images["bboxes"][:0]}
+    loss = model({**images, **nothing}).loss
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None), "without objects"
 
 
 @every_method

@@ -19,13 +19,11 @@ from kdgraph.compiler.frozen import frozen
 from kdgraph.compiler.names import free_name
 from kdgraph.compiler.passes.insert_adapters import tap_of
 from kdgraph.compiler.signals import labelled
-from kdgraph.graph.ir import Adapter, DistillGraph, Input, Op, Role, Signal, Splice, Tap, Term
+from kdgraph.graph.ir import LISTS, Adapter, DistillGraph, Input, Op, Role, Signal, Splice, Tap, Term
 from kdgraph.nn.splice import standardised
 
 __all__ = ["Lowered", "lower"]
 
-LISTS = frozenset({"maps", "feats", "objects", "masks", "teacher_branches"})
-"""Ports that take several values, as a list; the others take one."""
 FIRST = ("student", "teacher")
 
 

@@ -22,6 +22,7 @@ from kdgraph.spec.components import Layout
 from kdgraph.spec.schema import Component, EdgeSpec, Spec
 
 __all__ = [
+    "LISTS",
     "Adapter",
     "DistillGraph",
     "Input",
@@ -36,6 +37,9 @@ __all__ = [
 ]
 
 Role = Literal["student", "teacher"]
+
+LISTS = frozenset({"feats", "maps", "masks", "objects", "splice", "teacher_branches"})
+"""Ports of terms and signals that take several values; the others take one."""
 
 
 @dataclass(frozen=True)

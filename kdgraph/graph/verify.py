@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch.fx as fx
 
-from kdgraph.graph.ir import Adapter, DistillGraph, Op, Splice, Tap, Term
+from kdgraph.graph.ir import LISTS, Adapter, DistillGraph, Op, Signal, Splice, Tap, Term
 
 __all__ = ["InvariantError", "overwritten", "verify"]
 
@@ -64,11 +64,21 @@ def _taps(graph: DistillGraph) -> Iterator[str]:
 
 def _terms(graph: DistillGraph) -> Iterator[str]:
     for key in graph.of(Term):
-        ports = [port for port, _ in graph.inputs(key)]
-        if ports.count("teacher") != 1 or ports.count("student") + min(ports.count("splice"), 1) != 1:
+        ports = sorted(port for port, _ in graph.inputs(key))
+        sides = ports.count("teacher"), ports.count("student") + ("splice" in ports)
+        if sides != (1, 1) or _doubled(ports):
             yield f"{key} has the inputs {ports}"
         if graph.users(key):
             yield f"{key} is read by {graph.users(key)}"
+    for key in graph.of(Signal):
+        ports = sorted(port for port, _ in graph.inputs(key))
+        if not ports or _doubled(ports):
+            yield f"{key} has the inputs {ports}"
     for key in [*graph.of(Adapter), *graph.of(Splice)]:
         if sorted(port for port, _ in graph.inputs(key)) != ["student", "teacher"]:
             yield f"{key} does not see a student and a teacher"
+
+
+def _doubled(ports: list[str]) -> set[str]:
+    """The ports that take one value and are given several."""
+    return {port for port in ports if ports.count(port) > 1} - LISTS

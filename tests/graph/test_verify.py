@@ -11,15 +11,20 @@ from torch import Tensor, nn
 
 from kdgraph.compiler.passes.base import Sequential
 from kdgraph.compiler.pipeline import PIPELINE
-from kdgraph.graph.ir import Adapter, DistillGraph, Op, Tap, Term
+from kdgraph.graph.ir import Adapter, DistillGraph, Op, Signal, Splice, Tap, Term
 from kdgraph.graph.trace import trace_module
 from kdgraph.graph.verify import InvariantError, overwritten, verify
 from tests.toys import graph
 
 
+EDGES = (
+    "  sl2: {taps: neck.*, criterion: sl2}\n  e: {taps: head.cls.p3, splice: head.cls.p3.0, criterion: qfl}"
+)
+
+
 @pytest.fixture(scope="module")
 def sound() -> DistillGraph:
-    result, _ = Sequential(PIPELINE).run(graph("  sl2: {taps: neck.*, criterion: sl2}"))
+    result, _ = Sequential(PIPELINE).run(graph(EDGES))
     return result
 
 
@@ -71,6 +76,18 @@ def _blind_adapter(g: DistillGraph) -> None:
     g.disconnect(first(g, Adapter), "teacher")
 
 
+def _signal_of_nothing(g: DistillGraph) -> None:
+    g.disconnect(first(g, Signal), "teacher_branches")
+
+
+def _blind_splice(g: DistillGraph) -> None:
+    g.disconnect(first(g, Splice), "student")
+
+
+def _spliced_node_without_its_splice(g: DistillGraph) -> None:
+    g.disconnect("spliced:e.p3:model_11_cv3_0_1_conv", "arg")
+
+
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
@@ -83,7 +100,10 @@ def _blind_adapter(g: DistillGraph) -> None:
         (_term_without_teacher, "term:sl2.p3 has the inputs ['mask', 'student']"),
         (_term_with_two_masks, "term:sl2.p3 has the inputs ['mask', 'mask', 'student', 'teacher']"),
         (_term_that_is_read, "term:sl2.p3 is read by ['tap:loss']"),
-        (_blind_adapter, "adapter:sl2.p3.mlp does not see a student and a teacher"),
+        (_blind_adapter, "does not see a student and a teacher"),
+        (_signal_of_nothing, "teacher_score:sl2.p3 has the inputs []"),
+        (_blind_splice, "splice:e.p3 does not see a student and a teacher"),
+        (_spliced_node_without_its_splice, "spliced:e.p3:model_11_cv3_0_1_conv lost its argument"),
     ],
 )
 def test_a_broken_graph_names_the_pass_the_vertex_and_the_fault(

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-import kdgraph
-from kdgraph.train.data import check_dataset
 from kdgraph.train.folder import RunFolder
 from kdgraph.train.run import resume
 from kdgraph.train.trainer import DistillTrainer
+from tests.train.runs import Killed, killed
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -32,10 +31,6 @@ train: {{epochs: 4, imgsz: 64, batch: 4, nbs: 4, optimizer: AdamW, lr0: 0.001, p
 """
 
 
-class Killed(BaseException):
-    """What a power cut looks like from inside."""
-
-
 def state(trainer: DistillTrainer) -> dict[str, Any]:
     model = trainer.distiller
     return {
@@ -48,20 +43,8 @@ def state(trainer: DistillTrainer) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory, squares: Path) -> tuple[RunFolder, list[dict[str, Any]]]:
+def ended(tmp_path_factory: pytest.TempPathFactory, squares: Path) -> tuple[RunFolder, list[dict[str, Any]]]:
     """A run that was killed in its last epoch, after an edge had ended, and what it was in each epoch."""
-    from ultralytics import YOLO
-
-    tmp_path = tmp_path_factory.mktemp("ending")
-    YOLO("yolo11s.yaml").save(tmp_path / "teacher.pt")
-    file = tmp_path / "spec.yaml"
-    file.write_text(SPEC.format(teacher=tmp_path / "teacher.pt", data=squares))
-    spec = kdgraph.load(file)
-    folder = RunFolder(tmp_path / "run")
-    teacher, data = str(tmp_path / "teacher.pt"), check_dataset(str(squares))
-    folder.write(spec, teacher, data)
-    overrides = {**spec.train, "model": "yolo11n.yaml", "data": data, "save_dir": str(folder.path)}
-    trainer = DistillTrainer(overrides=overrides, spec=spec, teacher=teacher)
     seen: list[dict[str, Any]] = []
 
     def look(running: DistillTrainer) -> None:
@@ -69,22 +52,20 @@ def killed(tmp_path_factory: pytest.TempPathFactory, squares: Path) -> tuple[Run
         if running.epoch == 3:
             raise Killed
 
-    trainer.add_callback("on_train_batch_end", look)
-    with pytest.raises(Killed):
-        trainer.train()
-    return folder, [next(s for s in seen if s["epoch"] == epoch) for epoch in range(4)]
+    trainer = killed(SPEC, tmp_path_factory.mktemp("ending"), squares, look)
+    return trainer.folder, [next(s for s in seen if s["epoch"] == epoch) for epoch in range(4)]
 
 
-def test_an_edge_that_has_ended_is_compiled_away(killed: tuple[RunFolder, list[dict[str, Any]]]) -> None:
-    _, epochs = killed
+def test_an_edge_that_has_ended_is_compiled_away(ended: tuple[RunFolder, list[dict[str, Any]]]) -> None:
+    _, epochs = ended
     assert [epoch["active"] for epoch in epochs] == [("neck", "dfl")] * 2 + [("dfl",)] * 2
     assert epochs[0]["weights"] == {"edge_neck": [1.0, 1.0, 1.0], "edge_dfl": [0.0]}
     assert epochs[2]["weights"]["edge_dfl"] == [1.0]
     assert epochs[1]["optimised"] == epochs[2]["optimised"], "the optimiser is the same one"
 
 
-def test_its_columns_stay_and_are_zero(killed: tuple[RunFolder, list[dict[str, Any]]]) -> None:
-    folder, _ = killed
+def test_its_columns_stay_and_are_zero(ended: tuple[RunFolder, list[dict[str, Any]]]) -> None:
+    folder, _ = ended
     rows = list(csv.DictReader((folder.path / "results.csv").read_text().splitlines(), skipinitialspace=True))
     neck, dfl = ([float(row[f"train/kd_{name}_loss"]) for row in rows] for name in ("neck", "dfl"))
     assert [value > 0 for value in neck] == [True, True, False]
@@ -92,9 +73,9 @@ def test_its_columns_stay_and_are_zero(killed: tuple[RunFolder, list[dict[str, A
 
 
 def test_a_run_resumes_behind_that_moment(
-    killed: tuple[RunFolder, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    ended: tuple[RunFolder, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, epochs = killed
+    folder, epochs = ended
     saved = folder.load_learnt(2)
     assert [name for name in saved if name.startswith("edges.edge_neck.criteria.0.")], "mgd's own layers"
     seen: list[dict[str, Any]] = []

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-import kdgraph
 from kdgraph.errors import RunError
 from kdgraph.spec.parse import parse
-from kdgraph.train.data import check_dataset
 from kdgraph.train.folder import RunFolder
 from kdgraph.train.run import _interrupted, resume
 from kdgraph.train.trainer import DistillTrainer
+from tests.train.runs import Killed, killed
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -28,34 +27,15 @@ train: {{epochs: 3, imgsz: 64, batch: 4, nbs: 4, optimizer: AdamW, lr0: 0.001, p
 """
 
 
-class Killed(BaseException):
-    """What a power cut looks like from inside."""
-
-
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory: pytest.TempPathFactory, squares: Path) -> DistillTrainer:
     """A trainer that was stopped in its second epoch, after the first had been saved."""
-    from ultralytics import YOLO
-
-    tmp_path = tmp_path_factory.mktemp("resume")
-    YOLO("yolo11s.yaml").save(tmp_path / "teacher.pt")
-    file = tmp_path / "spec.yaml"
-    file.write_text(SPEC.format(teacher=tmp_path / "teacher.pt", data=squares))
-    spec = kdgraph.load(file)
-    folder = RunFolder(tmp_path / "run")
-    teacher, data = str(tmp_path / "teacher.pt"), check_dataset(str(squares))
-    folder.write(spec, teacher, data)
-    overrides = {**spec.train, "model": "yolo11n.yaml", "data": data, "save_dir": str(folder.path)}
-    trainer = DistillTrainer(overrides=overrides, spec=spec, teacher=teacher)
 
     def kill(running: DistillTrainer) -> None:
         if running.epoch == 1:
             raise Killed
 
-    trainer.add_callback("on_train_batch_end", kill)
-    with pytest.raises(Killed):
-        trainer.train()
-    return trainer
+    return killed(SPEC, tmp_path_factory.mktemp("resume"), squares, kill)
 
 
 @pytest.fixture

@@ -98,3 +98,14 @@ def weighted_mean(values: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
         return values.mean()
     return (values * mask).sum() / (mask.sum() * values.shape[1] + EPS)
+
+
+def per_positive(cost: Tensor, score: Tensor, mask: Tensor | None) -> Tensor:
+    """The sum of `cost` `[B, C, *]` over N_pos, the number of objects' cells that the teacher sees.
+
+    N_pos = max(1, sum of `score`), `score` `[B, 1, *]` being its highest class score at each cell; the mask
+    `[B, 1, *]` weighs the cells in both sums. So the value is one per positive, as a detection loss is.
+    """
+    if mask is not None:
+        cost, score = cost * mask, score * mask
+    return cost.sum() / score.sum().clamp(min=1)

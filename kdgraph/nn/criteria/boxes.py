@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from kdgraph.nn.criteria.base import Criterion, weighted_mean
+from kdgraph.nn.criteria.base import Criterion, per_positive, weighted_mean
 from kdgraph.nn.dfl import distances
 from kdgraph.nn.geometry import around, generalised_iou
 
@@ -63,10 +63,7 @@ class BoxOverlap(Criterion):
         ours, theirs = (around(distances(x, self.bins or 1)) for x in (student, teacher))
         scores = teacher_cls.sigmoid()
         cost = (scores - student_cls.sigmoid()).abs().amax(1, True) * (1 - generalised_iou(ours, theirs))
-        sure = scores.amax(1, True)
-        if mask is not None:
-            cost, sure = cost * mask, sure * mask
-        return cost.sum() / sure.sum().clamp(min=1)
+        return per_positive(cost, scores.amax(1, True), mask)
 
     def extra_repr(self) -> str:
         return f"bins={self.bins}"

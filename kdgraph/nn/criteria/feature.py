@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdgraph.nn.criteria.base import Criterion, weighted_mean
+from kdgraph.nn.criteria.base import Criterion, per_positive, weighted_mean
 
 
 class Mimic(Criterion):
@@ -90,10 +90,8 @@ class PredictionGuided(Criterion):
                 raise ValueError(f"pfi: class logits at {cells}")
         score = teacher_cls.sigmoid()
         gap = (score - student_cls.sigmoid()).square().sum(1, keepdim=True)
-        cost, seen = gap * (student - teacher).square().mean(1, keepdim=True), score.amax(1, keepdim=True)
-        if mask is not None:
-            cost, seen = cost * mask, seen * mask
-        return cost.sum() / seen.sum().clamp(min=1)
+        cost = gap * (student - teacher).square().mean(1, keepdim=True)
+        return per_positive(cost, score.amax(1, keepdim=True), mask)
 
 
 class Cosine(Criterion):

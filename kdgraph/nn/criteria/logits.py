@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdgraph.nn.criteria.base import EPS, Criterion, weighted_mean
+from kdgraph.nn.criteria.base import EPS, Criterion, per_positive, weighted_mean
 from kdgraph.nn.dfl import sides
 
 
@@ -95,10 +95,7 @@ class QualityFocal(Criterion):
         target = teacher.sigmoid()
         error = F.binary_cross_entropy_with_logits(student, target, reduction="none")
         cost = self._focus((target - student.sigmoid()).abs()) * error
-        score = target.amax(1, keepdim=True)
-        if mask is not None:
-            cost, score = cost * mask, score * mask
-        return cost.sum() / score.sum().clamp(min=1)
+        return per_positive(cost, target.amax(1, keepdim=True), mask)
 
     def _focus(self, gap: Tensor) -> Tensor:
         """gap^beta, with derivative 0 at a gap of (nearly) 0, where that of a power below 1 overflows."""
