@@ -16,7 +16,6 @@ from kdgraph.graph.trace import trace_module
 from kdgraph.graph.verify import InvariantError, overwritten, verify
 from tests.toys import graph
 
-
 EDGES = (
     "  sl2: {taps: neck.*, criterion: sl2}\n  e: {taps: head.cls.p3, splice: head.cls.p3.0, criterion: qfl}"
 )
