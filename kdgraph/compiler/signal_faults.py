@@ -1,4 +1,4 @@
-"""Whether the signals that a term reads fit it: their cells, and the classes of the two heads."""
+"""Whether the signals that a term reads fit it and each other: their cells, and the classes of the heads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def signal_fault(graph: DistillGraph, key: str, term: Term) -> Diagnostic | None
         cells = None if port in ("student", "teacher") else _cells(graph, source)
         if cells and theirs and cells != theirs[2:]:
             return _other_cells(term, port, cells, theirs)
-    return next(_class_faults(graph, key, term), None)
+    return next(_level_faults(graph, key, term), None) or next(_class_faults(graph, key, term), None)
 
 
 def _cells(graph: DistillGraph, key: str) -> Shape | None:
@@ -39,6 +39,22 @@ def _other_cells(term: Term, port: str, cells: Shape, theirs: Shape) -> Diagnost
     span = term.edge.span("mask" if port == "mask" else "criterion") or term.edge.span("taps")
     hint = f"{mend} maps of the head's levels on both sides"
     return Diagnostic("KD203", f"edge '{term.edge.name}': {what}", span, hint)
+
+
+def _level_faults(graph: DistillGraph, key: str, term: Term) -> Iterator[Diagnostic]:
+    """What compares the two heads anchor by anchor needs heads of the same levels."""
+    for reader in _readers(graph, key):
+        outputs = [source for port, source in graph.inputs(reader) if port in ("student_cls", "teacher_cls")]
+        if len({_cells(graph, source) for source in outputs}) > 1:
+            heads = (graph.models[role].head for role in ("student", "teacher"))
+            ours, theirs = (", ".join(head.levels) if head else "none" for head in heads)
+            yield Diagnostic(
+                "KD204",
+                f"edge '{term.edge.name}': both heads are compared anchor by anchor, and the student's has "
+                f"the levels {ours}, the teacher's {theirs}",
+                term.edge.span("mask") or term.edge.span("criterion"),
+                hint="use another mask or criterion, or models whose heads have the same levels",
+            )
 
 
 def _class_faults(graph: DistillGraph, key: str, term: Term) -> Iterator[Diagnostic]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
-from typing import Any
+from typing import Any, Literal
 
 from kdgraph.compiler.taps import Unresolved
 from kdgraph.errors import Diagnostic
 from kdgraph.graph.ir import DistillGraph, Input, Op, Role, Signal, Term, op_key
 from kdgraph.graph.yolo import Head
 from kdgraph.spec.plugins import find
+from kdgraph.spec.schema import Component
 
 __all__ = ["LABELS", "Site", "connect_signals", "labelled"]
 
@@ -36,16 +37,20 @@ class Site:
 
     `anchors`: along the anchor axis of the whole head, [B,C,A]; else at the level of the term, [B,C,H,W].
     Methods add what they need to the graph. They raise Unresolved (KD203) where a model has no head, or the
-    head no such level; `part` and `name` are what the message blames ("mask", "foreground").
+    head no such level; `part` and `component` are what the signals are for: the edge's mask or criterion.
     """
 
     graph: DistillGraph
     term: str
     anchors: bool
-    part: str
-    name: str
-    of: Role = "student"
-    topk: int = 10
+    part: Literal["mask", "criterion"]
+    component: Component
+    of: Role
+    topk: int
+
+    @property
+    def name(self) -> str:
+        return self.component.name
 
     @property
     def vertex(self) -> Term:
@@ -118,18 +123,19 @@ def connect_signals(graph: DistillGraph, term: str, anchors: bool) -> None:
     """
     vertex = graph[term]
     assert isinstance(vertex, Term)
-    edge, (of, topk) = vertex.edge, _assignment_of(vertex)
+    edge = vertex.edge
+    assignment = _assignment_of(edge.criterion, *edge.mask)
+    criterion = Site(graph, term, anchors, "criterion", edge.criterion, *assignment)
     weights = []
     for mask in edge.mask:
         if mask.name != "all":
-            own = mask.options.get("of", of), mask.options.get("topk", topk)
-            weights.append(_mask(Site(graph, term, anchors, "mask", mask.name, *own), mask.options))
+            of, topk = _assignment_of(mask, edge.criterion, *edge.mask)
+            weights.append(_mask(replace(criterion, part="mask", component=mask, of=of, topk=topk)))
     if len(weights) > 1:
-        weights = [_product(Site(graph, term, anchors, "mask", edge.mask[0].name), weights)]
+        weights = [_product(criterion, weights)]
     for weight in weights:
         graph.connect(weight, term, "mask")
-    name = edge.criterion.name
-    _read(Site(graph, term, anchors, "criterion", name, of, topk), term, find("criterion", name).reads)
+    _read(criterion, term, find("criterion", criterion.name).reads)
 
 
 def labelled(graph: DistillGraph) -> tuple[str, ...]:
@@ -139,18 +145,19 @@ def labelled(graph: DistillGraph) -> tuple[str, ...]:
     return tuple(dict.fromkeys(t.edge.name for key, t in terms if graph.ancestors([key]) & inputs))
 
 
-def _assignment_of(term: Term) -> tuple[Role, int]:
-    """Whose assignment a term goes by: that of its mask, or of its criterion, where one of them says."""
-    for component in (*term.edge.mask, term.edge.criterion):
+def _assignment_of(*components: Component) -> tuple[Role, int]:
+    """Whose assignment counts, and its `topk`: what the first of the components that knows of one says."""
+    for component in components:
         if "of" in component.options:
             return component.options["of"], component.options["topk"]
     return "student", 10
 
 
-def _mask(site: Site, options: Mapping[str, Any]) -> str:
+def _mask(site: Site) -> str:
     info = find("mask", site.name)
     place = site.whole() if info.whole else site
-    key = place.add(site.name, place.mask_cells(info.reads), place.owner(info.reads), **options)
+    cells, owner = place.mask_cells(info.reads), place.owner(info.reads)
+    key = place.add(site.name, cells, owner, **site.component.options)
     _read(place, key, info.reads)
     return _piece(site, key) if info.whole else key
 
@@ -211,17 +218,10 @@ def _target_box(site: Site) -> list[str]:
 
 
 def _instances(site: Site) -> list[str]:
-    whole = site.whole()
-    options = {**site.vertex.edge.criterion.options, **_options_of(site)}
+    whole, options = site.whole(), site.component.options
     key = whole.add("instances", None, "teacher", count=options["count"], overlap=options["overlap"])
     _read(whole, key, ("student_cls", "teacher_cls", "student_box", "teacher_box", "maps"))
     return [key]
-
-
-def _options_of(site: Site) -> Mapping[str, Any]:
-    """The options of the mask that the site is for, if it is for one."""
-    masks = site.vertex.edge.mask if site.part == "mask" else ()
-    return next((mask.options for mask in masks if mask.name == site.name), {})
 
 
 def _branches(site: Site) -> list[str]:

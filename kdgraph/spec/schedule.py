@@ -58,7 +58,7 @@ def stretches(spec: Spec, name: str, epochs: int) -> list[tuple[float, float]]:
     named = [(0.0, float(epochs))]
     if spec.phases:
         windows = zip(spec.phases, phase_windows(spec.phases, epochs), strict=True)
-        named = _joined([part for phase, part in windows if name in phase.edges])
+        named = _joined([part for phase, part in windows if name in phase.edges and part[0] < part[1]])
     parts = [(max(start, first), min(end, last)) for start, end in named]
     return [(start, end) for start, end in parts if start < end]
 

@@ -8,7 +8,7 @@ from kdgraph.compiler.passes.base import Pass, PassResult
 from kdgraph.compiler.passes.insert_adapters import tap_of, tap_shape
 from kdgraph.compiler.signal_faults import signal_fault
 from kdgraph.errors import Diagnostic
-from kdgraph.graph.ir import Adapter, DistillGraph, Op, Tap, Term
+from kdgraph.graph.ir import Adapter, DistillGraph, Op, Splice, Tap, Term
 from kdgraph.spec.plugins import find, known
 from kdgraph.spec.schema import EdgeSpec, LevelWeight
 
@@ -33,6 +33,8 @@ class CheckEdges(Pass):
             levels = [t.level for t in graph.of(Term).values() if t.edge is edge]
             for fault in _weight_faults(edge, levels):
                 faults.setdefault(f"{edge.name}: weight", fault)
+        for name, fault in _splice_faults(graph):
+            faults.setdefault(f"{name}: splice", fault)
         for fault in _balance_faults(graph):
             faults.setdefault(fault.message, fault)
         terms = len(graph.of(Term))
@@ -171,6 +173,23 @@ def _weight_faults(edge: EdgeSpec, levels: list[str | None]) -> Iterator[Diagnos
             edge.span("weight"),
             hint="give each level of the edge a weight, and no other",
         )
+
+
+def _splice_faults(graph: DistillGraph) -> Iterator[tuple[str, Diagnostic]]:
+    """By edge, a student's tensor without the shape of the one whose place it takes in the teacher."""
+    for key, splice in graph.of(Splice).items():
+        ours, theirs = tap_shape(graph, key, "student"), tap_shape(graph, key, "teacher")
+        adapted = _adapted(graph, key, ours, theirs) if ours and theirs else None
+        if theirs is None or adapted is None or adapted[1:] != theirs[1:] or len(theirs) < 3:
+            shapes = [_shown(shape) if shape else "no tensor" for shape in (ours, theirs)]
+            fault = Diagnostic(
+                "KD203",
+                f"edge '{splice.edge.name}': the student's {shapes[0]} cannot take the place of the "
+                f"teacher's {shapes[1]} with adapter '{splice.edge.adapter.name}'",
+                splice.edge.span("adapter") or splice.edge.span("splice"),
+                hint="use `adapter: auto`, and splice at maps C×H×W",
+            )
+            yield splice.edge.name, fault
 
 
 def _balance_faults(graph: DistillGraph) -> Iterator[Diagnostic]:

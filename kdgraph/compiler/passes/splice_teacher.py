@@ -30,11 +30,15 @@ class SpliceTeacher(Pass):
             if not entries:
                 continue
             inside = _between(graph, entries, key)
-            if inside:
-                notes.append(_splice(graph, key, term, entries, inside))
-            else:
+            if not inside:
                 faults.setdefault(term.edge.name, _unreached(graph, term, entries[0], key))
                 graph.remove([key])
+                continue
+            notes.append(_splice(graph, key, term, entries, inside))
+            needed = graph.ancestors([key])
+            for entry in entries:
+                if entry not in needed:
+                    faults.setdefault(term.edge.name, _covered(graph, term, entry))
         return PassResult(graph, tuple(notes), tuple(faults.values()))
 
 
@@ -88,6 +92,17 @@ def _tap_name(graph: DistillGraph, entry: str) -> str:
     assert isinstance(ours, Tap)
     assert isinstance(theirs, Tap)
     return ours.name if ours.name == theirs.name else f"{ours.name} as {theirs.name}"
+
+
+def _covered(graph: DistillGraph, term: Term, entry: str) -> Diagnostic:
+    assert term.edge.splice is not None
+    return Diagnostic(
+        "KD203",
+        f"edge '{term.edge.name}': the splice at '{_tap_name(graph, entry)}' has no effect: another one "
+        f"stands between it and '{term.taps[1]}'",
+        term.edge.splice.at.span() or term.edge.span("splice"),
+        hint="splice at one depth only",
+    )
 
 
 def _unreached(graph: DistillGraph, term: Term, entry: str, key: str) -> Diagnostic:

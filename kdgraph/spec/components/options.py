@@ -9,6 +9,8 @@ from pydantic import Field
 from kdgraph.spec.components.base import NotNegative, Options, Positive, TapName
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Part = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+"""A share that must leave something."""
 Count = Annotated[int, Field(ge=1)]
 Whose = Literal["student", "teacher"]
 
@@ -53,7 +55,7 @@ class Mmd(Options):
 
 
 class Mgd(Options):
-    drop: Share = Field(0.65, description="share of the student's cells that are hidden, to be regenerated")
+    drop: Part = Field(0.65, description="share of the student's cells that are hidden, to be regenerated")
 
 
 class Fgd(Options):
@@ -187,7 +189,7 @@ class Boxes(Options):
 
 
 class ValuableRegion(Options):
-    gamma: Share = Field(
+    gamma: Part = Field(
         0.25, description="the region reaches down to this share of an object's threshold for positives"
     )
     topk: Count = Field(9, description="nearest cells of each level that an object's threshold is taken from")
@@ -219,4 +221,4 @@ class GradientNorm(Options):
     every: Count = Field(
         16, description="steps from one measurement to the next; each costs a backward per edge"
     )
-    momentum: Share = Field(0.9, description="how much of the last measurement's norms is kept in the next")
+    momentum: Part = Field(0.9, description="how much of the last measurement's norms is kept in the next")

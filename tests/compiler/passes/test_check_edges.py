@@ -195,6 +195,15 @@ NEEDS = {
         "KD204", "labels are assigned by the teacher's scores, and the student has 3 classes, the teacher 5",
         "{foreground: {of: teacher}}",
     ),
+    "instances-of-other-levels": (
+        "{taps: neck.p3, criterion: gi}", {}, {"p5": True},
+        "KD204", "the student's has the levels p3, p4, the teacher's p3, p4, p5", "gi",
+    ),
+    "splice-of-another-width": (
+        "{taps: head.cls.*, splice: head.cls.*.0, criterion: qfl, adapter: identity}", {}, {},
+        "KD203", f"the student's 16{X}8{X}8 cannot take the place of the teacher's 32{X}8{X}8 with adapter 'identity'",
+        "identity",
+    ),
     "one-class-by-itself": (
         "{taps: head.cls, criterion: kl}", {"nc": 1}, {"nc": 1},
         "KD203", "kl compares classes with one another, and there is only one", "kl",

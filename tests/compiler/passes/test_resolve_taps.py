@@ -175,6 +175,23 @@ def test_criteria_read_their_signals_by_name(fresh: DistillGraph) -> None:
     assert assigned == ["teacher", "teacher"]
 
 
+def test_a_criterion_that_names_an_assignment_keeps_it_beside_a_mask_of_another(fresh: DistillGraph) -> None:
+    found = resolved(
+        fresh, "  e: {taps: head.dfl, criterion: {ddf: {of: teacher, topk: 3}}, mask: foreground}"
+    )
+    [target] = found.sources("term:e.head.dfl", "target")
+    assert (found[target].role, found[target].options) == ("teacher", (("topk", 3),))  # type: ignore[union-attr]
+    [weighed] = found.sources("foreground:e.head.dfl", "target")
+    assert (found[weighed].role, found[weighed].options) == ("student", (("topk", 10),))  # type: ignore[union-attr]
+
+
+def test_two_masks_of_one_kind_have_their_own_options(fresh: DistillGraph) -> None:
+    masks = "[{gi: {count: 1}}, {gi: {count: 5}}]"
+    found = resolved(fresh, f"  e: {{taps: head.cls, criterion: bce, mask: {masks}}}")
+    counts = [dict(s.options)["count"] for s in found.of(Signal).values() if s.kind == "instances"]
+    assert counts == [1, 5]
+
+
 def test_a_labelled_criterion_goes_by_the_assignment_of_its_mask(fresh: DistillGraph) -> None:
     found = resolved(
         fresh, "  e: {taps: head.cls, criterion: dkd, mask: {foreground: {of: teacher, topk: 3}}}"

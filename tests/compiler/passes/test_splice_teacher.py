@@ -219,3 +219,12 @@ def test_taps_of_the_student_beside_a_splice_are_refused() -> None:
     assert fault.code == "KD111"
     assert fault.span is not None
     assert fault.span.text[fault.span.column - 1 : fault.span.end_column - 1] == "head.cls.p3"
+
+
+def test_a_splice_that_another_one_covers_is_refused() -> None:
+    text = "  e: {taps: head.cls.p3, splice: [head.cls.p3.0, head.cls.p3.1], criterion: qfl}"
+    with pytest.raises(GraphError) as caught:
+        plan(spec(text), student=toy(), teacher=toy(16))
+    [fault] = caught.value.diagnostics
+    assert fault.code == "KD203"
+    assert "the splice at 'head.cls.p3.0' has no effect" in fault.message
