@@ -56,7 +56,7 @@ class Distiller(nn.Module):
     """Student, frozen teacher, adapters and criteria as one module, without hooks.
 
     In training mode `distiller(batch)` takes an Ultralytics batch dict (or images [B,C,H,W] in 0..1,
-    where no mask needs labels) and returns a `DistillOutput`. In eval mode it is the student: images in,
+    where no edge reads labels) and returns a `DistillOutput`. In eval mode it is the student: images in,
     its own outputs back.
 
     `parameters()` are the student's, the adapters' and those of criteria that learn, so one optimiser trains
@@ -185,7 +185,7 @@ class Distiller(nn.Module):
     def forward(self, batch: Tensor | Mapping[str, Any]) -> Any:
         """`DistillOutput` in training mode, the student's own output in eval mode.
 
-        Raises RunError (KD504) when a mask needs labels and `batch` has none.
+        Raises RunError (KD504) when an edge reads labels and `batch` has none.
         """
         images = batch if isinstance(batch, Tensor) else batch["img"]
         if not self.training:
