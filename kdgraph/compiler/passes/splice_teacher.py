@@ -95,13 +95,11 @@ def _tap_name(graph: DistillGraph, entry: str) -> str:
 
 
 def _covered(graph: DistillGraph, term: Term, entry: str) -> Diagnostic:
-    assert term.edge.splice is not None
-    return Diagnostic(
-        "KD203",
-        f"edge '{term.edge.name}': the splice at '{_tap_name(graph, entry)}' has no effect: another one "
-        f"stands between it and '{term.taps[1]}'",
-        term.edge.splice.at.span() or term.edge.span("splice"),
-        hint="splice at one depth only",
+    return _fault(
+        term,
+        f"the splice at '{_tap_name(graph, entry)}' has no effect: another one stands between it and "
+        f"'{term.taps[1]}'",
+        "splice at one depth only",
     )
 
 
@@ -109,11 +107,14 @@ def _unreached(graph: DistillGraph, term: Term, entry: str, key: str) -> Diagnos
     at, tap = (graph[graph.source(k, "teacher") or ""] for k in (entry, key))
     assert isinstance(at, Tap)
     assert isinstance(tap, Tap)
-    assert term.edge.splice is not None
-    return Diagnostic(
-        "KD203",
-        f"edge '{term.edge.name}': the teacher's '{tap.name}' does not come after "
-        f"'{at.name}', where the student is spliced in",
-        term.edge.splice.at.span() or term.edge.span("splice"),
-        hint="splice at a node before the one that is compared, such as head.cls.*.0 for head.cls.*",
+    return _fault(
+        term,
+        f"the teacher's '{tap.name}' does not come after '{at.name}', where the student is spliced in",
+        "splice at a node before the one that is compared, such as head.cls.*.0 for head.cls.*",
     )
+
+
+def _fault(term: Term, what: str, mend: str) -> Diagnostic:
+    assert term.edge.splice is not None
+    span = term.edge.splice.at.span() or term.edge.span("splice")
+    return Diagnostic("KD203", f"edge '{term.edge.name}': {what}", span, hint=mend)
