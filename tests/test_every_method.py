@@ -22,14 +22,23 @@ from tests.toys import batch, scatter, toy
 SPECS = Path(__file__).parent.parent / "specs"
 FILES = sorted([*(SPECS / "methods").glob("*.yaml"), *(SPECS / "moded-yolo").glob("*.yaml")])
 every_method = pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+ENDINGS = {"detect": "", "segment": "-seg", "pose": "-pose", "obb": "-obb"}
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
+TASKS = {"masks": "segment", "keypoints": "pose", "angle": "obb"}
+
+
+def _task(file: Path) -> str:
+    return TASKS.get(file.stem, "detect")
+
+
 @functools.cache
-def _real(scale: str) -> nn.Module:
+def _real(scale: str, task: str) -> nn.Module:
+    name = f"yolo11{scale}{ENDINGS[task]}.yaml"
     with torch.random.fork_rng():
         torch.manual_seed(ord(scale))
-        model = build_model(ModelSpec(model=f"yolo11{scale}.yaml"), nc=3)
+        model = build_model(ModelSpec(model=name), nc=3)
     scatter(model)
     return model
 
@@ -52,8 +61,9 @@ def run_step(file: Path, student: nn.Module, teacher: nn.Module, images: dict[st
 @every_method
 @pytest.mark.parametrize("device", DEVICES)
 def test_on_a_pair_of_toys(file: Path, device: str) -> None:
-    images = {name: t.to(device) for name, t in batch(2, (96, 128)).items()}
-    model = run_step(file, toy(p5=True), toy(16, p5=True, seed=1), images)
+    task = _task(file)
+    images = {name: t.to(device) for name, t in batch(2, (96, 128), task=task).items()}
+    model = run_step(file, toy(p5=True, task=task), toy(16, p5=True, task=task, seed=1), images)
     nothing = {"batch_idx": images["batch_idx"][:0], "cls": images["cls"][:0], "bboxes": images["bboxes"][:0]}
     loss = model({**images, **nothing}).loss
     loss.backward()
@@ -64,8 +74,9 @@ def test_on_a_pair_of_toys(file: Path, device: str) -> None:
 @every_method
 @pytest.mark.parametrize("device", DEVICES)
 def test_on_yolo11s_and_yolo11n(file: Path, device: str) -> None:
-    images = {name: t.to(device) for name, t in batch(2, (96, 128)).items()}
-    run_step(file, copy.deepcopy(_real("n")), _real("s"), images)
+    task = _task(file)
+    images = {name: t.to(device) for name, t in batch(2, (96, 128), task=task).items()}
+    run_step(file, copy.deepcopy(_real("n", task)), _real("s", task), images)
 
 
 def test_every_criterion_and_mask_is_in_one_of_them() -> None:

@@ -37,10 +37,12 @@ def one_with(language: str, part: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a user who has written the plugin that is shown."""
+    """The folder of a user who has written the plugins that are shown."""
     monkeypatch.chdir(tmp_path)
     assert "`my_losses.py`:" in README
     (tmp_path / "my_losses.py").write_text(one_with("python", "kdgraph.register"))
+    assert "`my_models.py`," in README
+    (tmp_path / "my_models.py").write_text(one_with("python", "torchvision"))
     return tmp_path
 
 
@@ -92,7 +94,7 @@ def test_the_specs_fit(text: str, folder: Path) -> None:
 
 
 def test_a_users_criterion_is_checked_by_the_command(folder: Path, user_environment: dict[str, str]) -> None:
-    text = whole(one_with("yaml", "plugins:")).replace("yolo11s.yaml", "yolo11s.pt")
+    text = whole(one_with("yaml", "plugins: my_losses")).replace("yolo11s.yaml", "yolo11s.pt")
     (folder / "my-spec.yaml").write_text(text)
     check = [command("kdgraph"), "check", "my-spec.yaml"]
     done = subprocess.run(check, env=user_environment, capture_output=True, text=True)

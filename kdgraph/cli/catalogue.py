@@ -22,6 +22,9 @@ _LAYOUTS: dict[Layout, str] = {
     "cls": "class logits",
     "dfl": "DFL logits",
     "box": "distances",
+    "mask": "mask coefficients",
+    "kpt": "keypoints",
+    "angle": "angles",
 }
 _LABELS = frozenset({"objects", "target", "label", "target_box"})
 _SCHEDULES = {
@@ -76,13 +79,15 @@ def _takes(info: ComponentInfo) -> str:
 def _reads(info: ComponentInfo) -> str:
     """What it needs of the batch and of the heads, in words."""
     reads = set(info.reads)
-    labels = "labels" if reads & _LABELS else ""
     if "instances" in reads:
         return "both heads' scores and boxes"
+    prototypes = "both models' prototypes" if "student_proto" in reads else ""
+    boxes = "the teacher's boxes" if "teacher_box" in reads else ""
+    labels = "labels" if reads & _LABELS else ""
     scores = "both heads' scores" if "student_cls" in reads else ""
     if not scores and reads & {"teacher_cls", "teacher_branches"}:
         scores = "the teacher's scores"
-    return ", ".join(filter(None, (scores, labels)))
+    return ", ".join(filter(None, (prototypes, scores, boxes, labels)))
 
 
 def _plain(value: object) -> str:

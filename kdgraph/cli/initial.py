@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from textwrap import indent
+
 import typer
 
 from kdgraph.compiler.api import check
+from kdgraph.compiler.recipes import recipe_text
 from kdgraph.errors import KdgraphError
 from kdgraph.spec.parse import parse
 
@@ -16,36 +20,8 @@ student: {student}
 {teacher_lines}
 data: {data}
 
-edges:
-  neck:                                   # features of every neck level, channel by channel
-    taps: neck.*
-    criterion: {{cwd: {{norm: batch}}}}
-    weight: {{cosine: {{from: 1.0, to: 0.1}}}}
-    until: -10                            # off for the last 10 epochs, when mosaic closes
-  cls:                                    # class logits at every anchor
-    taps: head.cls
-    criterion: qfl
-    weight: {{cosine: {{from: 1.0, to: 0.1}}}}
-    until: -10
-{box_edge}
+{edges}
 train: {{epochs: 100, imgsz: 640, batch: 16}}   # any Ultralytics train argument
-"""
-
-_DFL_EDGE = """\
-  dfl:                                    # the box distributions, where the teacher sees an object
-    taps: head.dfl
-    criterion: kl
-    mask: teacher_score
-    weight: {cosine: {from: 1.5, to: 0.15}}
-    until: -10
-"""
-
-_BOX_EDGE = """\
-  box:                                    # decoded distances: one side has no DFL bins, or other ones
-    taps: head.box
-    criterion: box_l2
-    mask: teacher_score
-    until: -10
 """
 
 _AS_IS = "teacher: {teacher}"
@@ -59,21 +35,21 @@ def init_command(student: str | None, teacher: str | None, data: str | None) -> 
     """Print the first candidate spec that fits; if none does, raise what is wrong with the plainest."""
     student, teacher, data = student or "yolo11n.pt", teacher or "yolo11m.pt", data or "builtin:glyphs"
     first: KdgraphError | None = None
-    for teacher_lines in (_AS_IS, _TRAINED):
-        for box_edge in (_DFL_EDGE, _BOX_EDGE):
-            text = _TEMPLATE.format(
-                student=student,
-                teacher=teacher,
-                data=data,
-                teacher_lines=teacher_lines.format(teacher=teacher),
-                box_edge=box_edge,
-            )
-            try:
-                check(parse(text, "my-spec.yaml"))
-            except KdgraphError as error:
-                first = first or error
-                continue
-            typer.echo(text, nl=False)
-            return
+    for lines in (_AS_IS, _TRAINED):
+        written = partial(
+            _TEMPLATE.format,
+            student=student,
+            teacher=teacher,
+            data=data,
+            teacher_lines=lines.format(teacher=teacher),
+        )
+        try:
+            planned = check(parse(written(edges="edges: default"), "my-spec.yaml"))
+        except KdgraphError as error:
+            first = first or error
+            continue
+        edges = recipe_text("default", planned.graph.models)
+        typer.echo(written(edges=f"edges:\n{indent(edges, '  ')}"), nl=False)
+        return
     assert first is not None
     raise first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -16,7 +17,7 @@ from kdgraph.graph.models import build_model
 from kdgraph.graph.show import NodeRow, node_rows
 from kdgraph.graph.yolo import trace_model
 from kdgraph.spec.parse import load
-from kdgraph.spec.schema import ModelSpec
+from kdgraph.spec.schema import TeacherSpec
 
 
 def check_command(file: Path) -> None:
@@ -26,6 +27,8 @@ def check_command(file: Path) -> None:
     needing = labelled(planned.graph)
     if needing:
         console.print(f"labels are read by {', '.join(needing)}", markup=False)
+    for told in planned.graph.left_out:
+        console.print(told, markup=False)
 
 
 def explain_command(file: Path, code: bool) -> None:
@@ -34,15 +37,15 @@ def explain_command(file: Path, code: bool) -> None:
         typer.echo(planned.lower().code.strip())
         return
     for number, account in enumerate(planned.accounts, 1):
-        _print_account(number, account)
+        _print_account(number, account, list(planned.graph.models))
     _print_sizes(planned)
 
 
-def _print_account(number: int, account: Account) -> None:
+def _print_account(number: int, account: Account, roles: Sequence[str]) -> None:
     console.print(f"[bold]{number}. {account.name}[/bold]  {account.summary}")
     for note in account.notes:
         console.print(f"   {note}", markup=False)
-    for role, before, after in zip(("student", "teacher"), account.before, account.after, strict=True):
+    for role, before, after in zip(roles, account.before, account.after, strict=True):
         if before.params and before != after:  # before shapes are known there is nothing to compare
             console.print(f"   {role}: {_told(before)} → {_told(after)}")
     console.print()
@@ -52,7 +55,7 @@ def _print_sizes(planned: Plan) -> None:
     sizes = table("model", "nodes", "parameters", "GFLOPs", numeric=("nodes", "parameters", "GFLOPs"))
     traced = next(a for a in planned.accounts if a.name == "infer_shapes").after
     final = planned.accounts[-1].after
-    for role, before, after in zip(("student", "teacher"), traced, final, strict=True):
+    for role, before, after in zip(planned.graph.models, traced, final, strict=True):
         sizes.add_row(f"{role}, traced", str(before.nodes), count(before.params), flops(before.flops))
         sizes.add_row(f"{role}, compiled", str(after.nodes), count(after.params), flops(after.flops))
     console.print(sizes)
@@ -63,8 +66,8 @@ def _told(stats: Stats) -> str:
 
 
 def nodes_command(name: str, match: str | None, imgsz: int) -> None:
-    model = build_model(ModelSpec(model=name), nc=None, weights=False, meta=True)
-    rows = node_rows(trace_model(model, f"'{name}'"), (imgsz, imgsz), match)
+    model = build_model(TeacherSpec(model=name), nc=None, weights=False, meta=True)
+    rows = node_rows(trace_model(model, f"'{name}'", frozen=True), (imgsz, imgsz), match)
     if not rows:
         raise GraphError(
             Diagnostic("KD201", f"'{match}' names nothing in {name}", hint="`*` stays within one dotted part")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kdgraph.cli.console import console, count, flops, table
 from kdgraph.spec.parse import load
-from kdgraph.train.report import Score, scores
+from kdgraph.train.report import MEASURES, Score, scores
 from kdgraph.train.run import RunResult, resume, run
 
 
@@ -16,19 +16,16 @@ def run_command(spec: Path | None, folder: Path | None) -> None:
 
 
 def _print_result(result: RunResult, found: list[Score]) -> None:
-    comparison = table(
-        "model",
-        "parameters",
-        "GFLOPs",
-        "mAP50",
-        "mAP50-95",
-        numeric=("parameters", "GFLOPs", "mAP50", "mAP50-95"),
-    )
+    names = ("parameters", "GFLOPs", *MEASURES[result.task])
+    comparison = table("model", *names, numeric=names)
     for score in found:
-        values = ("-", "-") if score.map50 is None else (f"{score.map50:.3f}", f"{score.map50_95:.3f}")
+        values = ["-" if value is None else f"{value:.3f}" for value in score.measures]
         comparison.add_row(score.name, count(score.params), flops(score.flops), *values)
     console.print()
     console.print(comparison)
+    for score in found:
+        if score.why:
+            console.print(f"{score.name} is not measured: {score.why}")
     console.print(f"\nthe student: {_shown(result.best)}")
     console.print(f"use it:      yolo predict model={_shown(result.best)} source=...")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,14 @@ from kdgraph.compiler.distiller import Distiller
 from kdgraph.compiler.lower import Lowered, lower
 from kdgraph.compiler.passes.base import Account
 from kdgraph.compiler.pipeline import run_passes
+from kdgraph.compiler.recipes import fitted
+from kdgraph.compiler.views import views_of
 from kdgraph.errors import Diagnostic, GraphError
-from kdgraph.graph.ir import DistillGraph, Role
-from kdgraph.graph.pair import build_pair
-from kdgraph.graph.yolo import TracedModel, trace_model
+from kdgraph.graph.ir import DistillGraph, Role, named
+from kdgraph.graph.pair import build_models
+from kdgraph.graph.yolo import trace_model
 from kdgraph.nn import registry
-from kdgraph.spec.schema import Spec
+from kdgraph.spec.schema import Spec, follows_student
 
 __all__ = ["Plan", "check", "compile", "plan"]
 
@@ -45,26 +47,57 @@ class Plan:
         """The spec with these edges only, planned and lowered with the modules that `previous` has."""
         spec = self.graph.spec
         fewer = spec.model_copy(update={"edges": {name: spec.edges[name] for name in edges}})
-        fresh = DistillGraph(fewer, self.graph.models, self.graph.image_size, self.graph.channels)
+        graph = self.graph
+        seen = graph.views["student"]
+        fresh = DistillGraph(fewer, graph.models, seen.size, seen.channels, graph.views)
         return lower(run_passes(fresh)[0], previous)
 
 
 def plan(
-    spec: Spec, *, student: nn.Module | None = None, teacher: nn.Module | None = None, weights: bool = True
+    spec: Spec,
+    *,
+    student: nn.Module | None = None,
+    teacher: nn.Module | None = None,
+    teachers: Mapping[str, nn.Module] | None = None,
+    weights: bool = True,
 ) -> Plan:
-    """Trace both models and run all passes.
+    """Trace all models and run all passes.
 
-    `student` and `teacher` stand in for the models that the spec names. With `weights=False` only
-    architectures are built: enough to check and explain, in seconds, without checkpoints or data.
-    Raises ModelError, DataError or GraphError, the last with every mistake in the edges.
+    `student`, `teacher` (the only one) and `teachers` (by their names in the spec) stand in for the models
+    that the spec names. With `weights=False` only architectures are built: enough to check and explain, in
+    seconds, without checkpoints or data. Raises ModelError, DataError or GraphError, the last with every
+    mistake in the edges.
     """
-    pair = build_pair(spec, student=student, teacher=teacher, weights=weights)
-    traced: dict[Role, TracedModel] = {
-        "student": trace_model(pair.student, f"the student '{spec.student.model}'"),
-        "teacher": trace_model(pair.teacher, f"the teacher '{spec.teacher.model}'"),
-    }
-    graph = DistillGraph(spec, traced, _image_size(spec), pair.channels)
+    given = _given(spec, teacher, teachers)
+    models = build_models(spec, student=student, teachers=given, weights=weights)
+    traced = {"student": trace_model(models.student, f"the student '{spec.student.model}'")}
+    for role, model in models.teachers.items():
+        what = f"the {named(role)} '{spec.teachers[role].model}'"
+        traced[role] = trace_model(model, what, frozen=not follows_student(spec, role))
+    spec = fitted(spec, traced)
+    size = _image_size(spec)
+    views = views_of(spec, traced, size, models.channels)
+    graph = DistillGraph(spec, traced, size, models.channels, views)
     return Plan(*run_passes(graph))
+
+
+def _given(
+    spec: Spec, teacher: nn.Module | None, teachers: Mapping[str, nn.Module] | None
+) -> Mapping[str, nn.Module]:
+    """The teachers that were passed, by name. Raises GraphError (KD105) for a name that is not the spec's."""
+    given = dict(teachers or {})
+    if teacher is not None:
+        only = next(iter(spec.teachers), "teacher")
+        given = {only: teacher, **given}
+    strangers = [name for name in given if name not in spec.teachers]
+    if strangers or (teacher is not None and len(spec.teachers) > 1):
+        have = ", ".join(spec.teachers) or "none: the student teaches itself"
+        name = strangers[0] if strangers else "teacher"
+        message = f"a model was passed for the teacher '{name}'; the spec's teachers are {have}"
+        raise GraphError(
+            Diagnostic("KD105", message, hint="pass `teachers={name: model}`, with names of the spec")
+        )
+    return given
 
 
 def check(spec: Spec) -> Plan:
@@ -84,38 +117,52 @@ def check(spec: Spec) -> Plan:
 
 
 def _untaught(spec: Spec) -> list[Diagnostic]:
-    """A teacher whose weights would be random."""
-    name = spec.teacher.model
-    if spec.teacher.train is not None or Path(name).suffix == ".pt":
-        return []
+    """The teachers whose weights would be random."""
     return [
         Diagnostic(
             "KD301",
-            f"the teacher '{name}' has no weights: an architecture has nothing to teach",
-            spec.teacher.span("model"),
-            hint=f"train it: `teacher: {{model: {name}, train: {{epochs: 100}}}}`, or give a checkpoint",
+            f"the {named(role)} '{teacher.model}' has no weights: an architecture has nothing to teach",
+            teacher.span("model"),
+            hint=f"train it: `teacher: {{model: {teacher.model}, train: {{epochs: 100}}}}`, "
+            "or give a checkpoint",
         )
+        for role, teacher in spec.teachers.items()
+        if not (teacher.train is not None or teacher.python or follows_student(spec, role))
+        and Path(teacher.model).suffix != ".pt"
     ]
 
 
-def compile(spec: Spec, *, student: nn.Module | None = None, teacher: nn.Module | None = None) -> Distiller:
-    """The Distiller of a spec: both models loaded, traced, planned and lowered.
+def compile(
+    spec: Spec,
+    *,
+    student: nn.Module | None = None,
+    teacher: nn.Module | None = None,
+    teachers: Mapping[str, nn.Module] | None = None,
+) -> Distiller:
+    """The Distiller of a spec: all models loaded, traced, planned and lowered.
 
-    `student` and `teacher` stand in for the models that the spec names; the student is not copied, so
-    training the Distiller trains it. Raises ModelError, DataError, or GraphError with every mistake in
-    the edges.
+    `student`, `teacher` (the only one) and `teachers` (by name) stand in for the models that the spec names:
+    Ultralytics models, or as teachers any module that torch.fx can trace. The student is not copied, so
+    training the Distiller trains it. Raises ModelError, DataError, or GraphError with every mistake in the
+    edges.
     """
-    if teacher is None and spec.teacher.train is not None:
-        raise GraphError(
-            Diagnostic(
-                "KD504",
-                f"the teacher '{spec.teacher.model}' is still to be trained",
-                spec.teacher.span("train"),
-                hint="`kdgraph run` trains it first; in your own loop pass compile(spec, teacher=model), "
-                "or name a trained checkpoint",
-            )
-        )
-    return plan(spec, student=student, teacher=teacher).lower()
+    given = _given(spec, teacher, teachers)
+    untrained = [role for role, part in spec.teachers.items() if part.train is not None and role not in given]
+    if untrained:
+        raise GraphError(*(_yet_to_train(spec, role) for role in untrained))
+    return plan(spec, student=student, teachers=given).lower()
+
+
+def _yet_to_train(spec: Spec, role: Role) -> Diagnostic:
+    part = spec.teachers[role]
+    argument = "teacher=model" if role == "teacher" else f"teachers={{'{role}': model}}"
+    return Diagnostic(
+        "KD504",
+        f"the {named(role)} '{part.model}' is still to be trained",
+        part.span("train"),
+        hint=f"`kdgraph run` trains it first; in your own loop pass compile(spec, {argument}), "
+        "or name a trained checkpoint",
+    )
 
 
 def _image_size(spec: Spec) -> tuple[int, int]:

@@ -9,17 +9,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from kdgraph.compiler.edges import EdgeLoss
-from kdgraph.compiler.passes.insert_adapters import tap_shape
-from kdgraph.graph.ir import Adapter, DistillGraph, Role, Signal, Tap, Term
-from kdgraph.graph.yolo import Head
-from kdgraph.nn import registry
+from kdgraph.compiler.passes.insert_adapters import tap_of, tap_shape
+from kdgraph.graph.ir import Adapter, Align, DistillGraph, Signal, Tap, Term, View
+from kdgraph.nn import align, registry
 from kdgraph.nn.assign import TaskAligned
 from kdgraph.nn.instances import Instances
+from kdgraph.nn.rotated import RotatedTaskAligned
 from kdgraph.nn.signals import at_level, labels_of, product, target_boxes
 from kdgraph.spec.components import ComponentInfo
 from kdgraph.spec.plugins import find, known
 
-__all__ = ["Call", "build_adapter", "build_edge", "signal_call"]
+__all__ = ["Call", "align_call", "build_adapter", "build_edge", "signal_call", "view_call"]
 
 
 @dataclass(frozen=True)
@@ -47,47 +47,75 @@ def _criterion(graph: DistillGraph, key: str, term: Term) -> nn.Module:
     if "bins" in info.wires:
         wires["bins"] = _bins(graph, key)
     if "channels" in info.wires:
-        ours, theirs = (tap_shape(graph, key, role) or (0, 0) for role in ("student", "teacher"))
+        ours, theirs = (tap_shape(graph, key, side) or (0, 0) for side in ("student", "teacher"))
         wires["channels"] = (theirs[1] if info.channels else ours[1], theirs[1])
-    if "strides" in info.wires:
-        wires["strides"] = _head(graph, "teacher").strides
+    if "keypoints" in info.wires:
+        wires["keypoints"] = _keypoints(graph, key)
     return registry.criterion(term.criterion.name, **term.criterion.options, **wires)
 
 
 def _bins(graph: DistillGraph, key: str) -> int | None:
-    """DFL bins of what a term compares; None where it is no distribution."""
-    tap = graph[graph.source(key, "teacher") or ""]
-    head = graph.models["teacher"].head
-    return head.reg_max if isinstance(tap, Tap) and tap.layout == "dfl" and head is not None else None
+    """DFL bins of what a term compares: those of the student's side. None where it is no distribution."""
+    tap = graph[tap_of(graph, key, "student")]
+    head = graph.models[tap.role].head if isinstance(tap, Tap) and tap.layout == "dfl" else None
+    return head.reg_max if head is not None else None
+
+
+def _keypoints(graph: DistillGraph, key: str) -> tuple[int, int]:
+    tap = graph[tap_of(graph, key, "student")]
+    head = graph.models[tap.role].head if isinstance(tap, Tap) else None
+    assert head is not None  # only a head has keypoints to tap
+    assert head.keypoints is not None
+    return head.keypoints
+
+
+def align_call(vertex: Align) -> Call:
+    """How a tensor is brought to where it can be compared."""
+    options = dict(vertex.options)
+    return (
+        Call(align.Classes(**options))
+        if vertex.kind == "classes"
+        else Call(getattr(align, vertex.kind), options)
+    )
+
+
+def view_call(view: View) -> Call:
+    """How the images become what a model sees."""
+    return Call(
+        align.seen,
+        {"channels": view.pick, "count": view.channels, "scale": view.scale, "stride": view.stride},
+    )
 
 
 def signal_call(graph: DistillGraph, signal: Signal) -> Call:
     """How a signal is computed."""
-    options = dict(signal.options)
-    if signal.kind == "level":
-        return Call(at_level, options)
-    if signal.kind in ("label", "product"):
-        return Call(labels_of if signal.kind == "label" else product)
     info = known("mask", graph.spec.plugins).get(signal.kind)
     if info is not None:
-        return _mask_call(graph, signal, info)
-    head = _head(graph, signal.role)
-    if signal.kind == "target_box":
-        return Call(target_boxes, {"strides": head.strides})
-    if signal.kind == "assign":
-        return Call(TaskAligned(head.classes, head.reg_max, head.strides, **options))
-    return Call(Instances(**options, strides=head.strides))
+        return _mask_call(signal, info)
+    return _SIGNALS[signal.kind](signal, dict(signal.options))
 
 
-def _mask_call(graph: DistillGraph, signal: Signal, info: ComponentInfo) -> Call:
-    wires = {"strides": _head(graph, signal.role).strides} if "strides" in info.wires else {}
+def _assignment(signal: Signal, options: dict[str, Any]) -> Call:
+    assigner = RotatedTaskAligned if options.pop("rotated") else TaskAligned
+    return Call(assigner(strides=signal.strides, **options))
+
+
+_SIGNALS: Mapping[str, Callable[[Signal, dict[str, Any]], Call]] = {
+    "assign": _assignment,
+    "enclosing": lambda signal, options: Call(align.enclosing),
+    "gathered": lambda signal, options: Call(align.gathered, options),
+    "instances": lambda signal, options: Call(Instances(**options, strides=signal.strides)),
+    "label": lambda signal, options: Call(labels_of),
+    "level": lambda signal, options: Call(at_level, options),
+    "product": lambda signal, options: Call(product),
+    "remapped": lambda signal, options: Call(align.Remap(**options)),
+    "target_box": lambda signal, options: Call(target_boxes, {"strides": signal.strides}),
+}
+"""Signals that are no masks -> what computes them."""
+
+
+def _mask_call(signal: Signal, info: ComponentInfo) -> Call:
+    wires = {"strides": signal.strides} if "strides" in info.wires else {}
     # over maps of any size it must be told which of two forms is wanted
     along = {"anchors": len(signal.cells or ()) == 1} if "maps" in info.reads and not info.whole else {}
     return Call(registry.mask(signal.kind, **dict(signal.options), **wires), along)
-
-
-def _head(graph: DistillGraph, role: Role | None) -> Head:
-    """The head of a model whose signals exist, which is why it has one."""
-    head = graph.models[role or "teacher"].head
-    assert head is not None
-    return head

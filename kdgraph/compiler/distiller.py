@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from kdgraph.compiler.signals import LABELS
 from kdgraph.errors import Diagnostic, RunError
 from kdgraph.nn.balance import Balance, GradientNorm
 from kdgraph.spec.schedule import ended, weights_of
-from kdgraph.spec.schema import Spec
+from kdgraph.spec.schema import Spec, follows_student
 
 __all__ = ["DistillOutput", "Distiller", "TapPair"]
 
@@ -40,7 +41,8 @@ class DistillOutput:
     weighted scalar; `raw`: the same unweighted; `loss`: the sum of `losses` (and of what a learnt balance
     adds). All are means over the batch: multiply by the batch size beside Ultralytics' detection loss, which
     is a sum over images. `taps` and `teacher` (the teacher's raw outputs) are filled when the spec's
-    `outputs` asks for them. `shared`: the student's tensors at which `balance: gradient_norm` measures.
+    `outputs` asks for them; of several teachers it is a dict by name. `shared`: the student's tensors at
+    which `balance: gradient_norm` measures.
     """
 
     predictions: Any
@@ -53,14 +55,14 @@ class DistillOutput:
 
 
 class Distiller(nn.Module):
-    """Student, frozen teacher, adapters and criteria as one module, without hooks.
+    """Student, frozen teachers, adapters and criteria as one module, without hooks.
 
     In training mode `distiller(batch)` takes an Ultralytics batch dict (or images [B,C,H,W] in 0..1,
     where no edge reads labels) and returns a `DistillOutput`. In eval mode it is the student: images in,
     its own outputs back.
 
     `parameters()` are the student's, the adapters' and those of criteria that learn, so one optimiser trains
-    all. The teacher is frozen and in eval mode whatever `.train()` says, and is in no state dict. `student`
+    all. Teachers are frozen and in eval mode whatever `.train()` says, and are in no state dict. `student`
     is the model that was given; save that one.
     """
 
@@ -74,22 +76,28 @@ class Distiller(nn.Module):
         self.edges = lowered.edges
         self.balance = balance
         self._replan = replan
+        self._ema_steps = 0
         self._take(lowered)
         # DDP would send the teacher's weights around at every step, though they are the same everywhere.
         self._ddp_params_and_buffers_to_ignore = [
-            f"teacher.{name}" for name, _ in self.teacher.named_buffers()
+            f"teachers.{name}" for name, _ in self.teachers.named_buffers()
         ]
         self.set_epoch(0)
         self.train()
 
     def _take(self, lowered: Lowered) -> None:
-        self.teacher = lowered.teacher
+        self.teachers = lowered.teachers
         self.signals = lowered.signals
         # Not registered: the graph holds the same modules again, and a state dict would list them twice.
         self._lowered = (lowered,)
         self._graph = (lowered.module,)
         order = {name: index for index, name in enumerate(self.spec.edges)}
         self._places = [order[name] for name in lowered.edge_names]
+
+    @property
+    def teacher(self) -> nn.Module:
+        """What is left of the only teacher, or of the first of several; an empty module where nothing is."""
+        return next(iter(self.teachers.values()), nn.Module())
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -113,7 +121,7 @@ class Distiller(nn.Module):
 
     def train(self, mode: bool = True) -> Distiller:
         super().train(mode)
-        self.teacher.eval()
+        self.teachers.eval()
         return self
 
     def set_epoch(self, epoch: float, epochs: int | None = None) -> None:
@@ -139,13 +147,42 @@ class Distiller(nn.Module):
         gone = [name for name in self.active if ended(self.spec, name, epoch, self._epochs(epochs))]
         if gone:
             like = next(self.student.parameters())
+            averages = self._averages()
             lowered = self._replan([name for name in self.active if name not in gone], self._lowered[0])
             self._take(lowered)
             self._graph[0].to(device=like.device)
-            self.teacher.to(like.device, like.dtype)
+            self.teachers.to(like.device, like.dtype)
             self.signals.to(like.device)
+            for name, buffer in self._averages().items():
+                buffer.copy_(averages[name])
             self.train(self.training)
         return tuple(gone)
+
+    @torch.no_grad()
+    def update_ema(self) -> None:
+        """Let each teacher that is `student.ema` follow the student by one step, after one of the optimiser.
+
+        The moving average is Ultralytics' own, with the decay 0.9999 * (1 - exp(-step / 2000)); numbers that
+        are not real are copied. Without such a teacher nothing happens.
+        """
+        averages = self._averages()
+        if not averages:
+            return
+        self._ema_steps += 1
+        decay = 0.9999 * (1 - math.exp(-self._ema_steps / 2000))
+        student = {**dict(self.student.named_parameters()), **dict(self.student.named_buffers())}
+        for name, buffer in averages.items():
+            source = student[name.split(".", 1)[1]]
+            if buffer.is_floating_point():
+                buffer.mul_(decay).add_(source.detach(), alpha=1 - decay)
+            else:
+                buffer.copy_(source)
+
+    def _averages(self) -> dict[str, Tensor]:
+        """The numbers of the teachers that follow the student, by teacher and by name in the student."""
+        names = self._lowered[0].teacher_names
+        follow = [name for role, name in names.items() if follows_student(self.spec, role)]
+        return {f"{n}.{key}": t for n in follow for key, t in self.teachers[n].named_buffers()}
 
     def rebalance(self, out: DistillOutput, task: Tensor | None = None) -> None:
         """With `balance: gradient_norm`, measure the gradients of this step, every few steps; else nothing.
@@ -162,14 +199,25 @@ class Distiller(nn.Module):
         self.balance.steps += 1
 
     def learnt(self) -> dict[str, Any]:
-        """What is trained beside the student, as a state dict: adapters, criteria, balance."""
+        """What changes beside the student, as a state dict: adapters, criteria, balance, moving averages."""
         state = self.state_dict()
-        return {name: value for name, value in state.items() if not name.startswith("student.")}
+        averages = {f"teachers.{name}": buffer.clone() for name, buffer in self._averages().items()}
+        steps = {"ema_steps": torch.tensor(self._ema_steps)} if averages else {}
+        own = {name: value for name, value in state.items() if not name.startswith("student.")}
+        return {**own, **averages, **steps}
 
     def load_learnt(self, state: Mapping[str, Any]) -> None:
         """Take over what `learnt` gave. Raises RuntimeError when it is of another spec."""
         student = {f"student.{name}": value for name, value in self.student.state_dict().items()}
-        self.load_state_dict({**student, **state})
+        state = dict(state)
+        self._ema_steps = int(state.pop("ema_steps", 0))
+        for name, buffer in self._averages().items():
+            buffer.copy_(state.pop(f"teachers.{name}"))
+        keys = self.load_state_dict({**student, **state}, strict=False)
+        # a batch norm puts its own counter among the keys, and a frozen one then does not want it
+        wrong = [*keys.missing_keys, *(key for key in keys.unexpected_keys if "teachers." not in key)]
+        if wrong:
+            raise RuntimeError(f"learnt with another spec: {', '.join(wrong)}")
 
     def _epochs(self, epochs: int | None) -> int:
         return epochs or int(self.spec.train.get("epochs", 100))

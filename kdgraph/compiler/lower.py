@@ -1,25 +1,25 @@
-"""DistillGraph -> one fx.GraphModule in which student, teacher, signals, adapters and criteria are nodes.
+"""DistillGraph -> one fx.GraphModule in which student, teachers, signals, adapters and criteria are nodes.
 
-A change of type, so not a pass. The module's tree mirrors the graph's parts (`student`, `teacher`,
+A change of type, so not a pass. The module's tree mirrors the graph's parts (`student`, `teachers`,
 `adapters`, `signals`, `edges`); the student's modules are the very ones of the student given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any
 
 import torch.fx as fx
 from torch import nn
 
-from kdgraph.compiler.build import build_adapter, build_edge, signal_call
+from kdgraph.compiler.build import Call, align_call, build_adapter, build_edge, signal_call, view_call
 from kdgraph.compiler.frozen import frozen
 from kdgraph.compiler.names import free_name
-from kdgraph.compiler.passes.insert_adapters import tap_of
+from kdgraph.compiler.passes.insert_adapters import side_of, tap_of
 from kdgraph.compiler.signals import labelled
-from kdgraph.graph.ir import LISTS, Adapter, DistillGraph, Input, Op, Role, Signal, Splice, Tap, Term
+from kdgraph.graph.ir import LISTS, Adapter, Align, DistillGraph, Input, Op, Role, Signal, Splice, Tap, Term
 from kdgraph.nn.splice import standardised
 
 __all__ = ["Lowered", "lower"]
@@ -31,6 +31,7 @@ FIRST = ("student", "teacher")
 class Lowered:
     """The graph module, and the parts of its tree that are not the student's.
 
+    `teacher_names` are the names of the teachers' modules in `teachers`.
     `labels` are the batch entries, besides the images, that the module's forward takes by name, and
     `labelled` the edges that need them. `edge_names` are the names of the edges' modules in `edges`,
     `adapter_names` those of the adapters before each term in `adapters`: both may hold modules of edges that
@@ -38,7 +39,7 @@ class Lowered:
     """
 
     module: fx.GraphModule
-    teacher: nn.Module
+    teachers: nn.ModuleDict
     signals: nn.ModuleDict
     labels: tuple[str, ...]
     labelled: tuple[str, ...]
@@ -46,14 +47,15 @@ class Lowered:
     edges: nn.ModuleDict = field(default_factory=nn.ModuleDict)
     edge_names: Mapping[str, str] = field(default_factory=dict)
     adapter_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    teacher_names: Mapping[Role, str] = field(default_factory=dict)
 
 
 def lower(graph: DistillGraph, previous: Lowered | None = None) -> Lowered:
     """Emit the module of a graph that all passes have gone over.
 
     Its forward takes images [B,C,H,W] and the labels it needs, and returns a dict: `predictions` (the
-    student's raw outputs), `losses` (edge -> (unweighted, weighted)), and where the spec asks for
-    them `taps` (name -> (student, teacher)), `teacher` (its raw outputs) and `shared` (the tensors at
+    student's raw outputs), `losses` (edge -> (unweighted, weighted)), and where the spec asks for them `taps`
+    (name -> (student, teacher)), `teacher` (its raw outputs, of several by name) and `shared` (the tensors at
     which edges are balanced). Adapters and criteria that `previous` has are taken over with what they learnt.
     """
     return _Lowering(graph, previous).run()
@@ -64,7 +66,8 @@ class _Lowering:
         self.graph = graph
         self.fx = fx.Graph()
         self.values: dict[str, Any] = {}  # vertex -> fx node, or for an output its structure of nodes
-        self.teacher, self.signals = nn.Module(), nn.ModuleDict()
+        self.teachers, self.signals = nn.ModuleDict(), nn.ModuleDict()
+        self.teacher_names = _place_teachers(graph, self.teachers)
         self.previous = previous
         self.adapters = previous.adapters if previous else nn.ModuleDict()
         self.edges = previous.edges if previous else nn.ModuleDict()
@@ -90,22 +93,24 @@ class _Lowering:
             for term, keys in self.before.items()
         }
         return Lowered(
-            module, self.teacher, self.signals, labels, labelled(self.graph), self.adapters, self.edges,
-            self.edge_names, names,
+            module, self.teachers, self.signals, labels, labelled(self.graph), self.adapters, self.edges,
+            self.edge_names, names, self.teacher_names,
         )  # fmt: skip
 
     def _lower(self, key: str, images: fx.Node) -> Any:
         vertex = self.graph[key]
         if isinstance(vertex, Op):
-            return images if vertex.node.op == "placeholder" else self._op(vertex)
+            return self._images(vertex, images) if vertex.node.op == "placeholder" else self._op(vertex)
         if isinstance(vertex, Tap):
             return self._input(key, "value")
         if isinstance(vertex, Adapter):
             return self._adapter(key, vertex)
         if isinstance(vertex, Splice):
             return self._splice(key, vertex)
+        if isinstance(vertex, Align):
+            return self._computed(key, vertex.name, align_call(vertex))
         if isinstance(vertex, Signal):
-            return self._signal(key, vertex)
+            return self._computed(key, vertex.name, signal_call(self.graph, vertex))
         return None  # terms are gathered edge by edge, in _losses
 
     def _input(self, key: str, port: str) -> Any:
@@ -124,6 +129,15 @@ class _Lowering:
             for port in ports
         }
 
+    def _images(self, op: Op, images: fx.Node) -> Any:
+        """The images as a model sees them."""
+        views = self.graph.views
+        if replace(views[op.role], stride=0) == replace(views["student"], stride=0):
+            return images
+        call = view_call(views[op.role])
+        assert not isinstance(call.target, nn.Module)
+        return self.fx.call_function(call.target, (images,), dict(call.constants))
+
     def _op(self, op: Op) -> Any:
         def value(node: fx.Node) -> Any:
             return self.values[self.graph.argument(op, node)]
@@ -132,23 +146,26 @@ class _Lowering:
             return fx.map_arg(op.node.args[0], value)
         target = op.node.target
         if op.node.op in ("call_module", "get_attr"):
-            target = f"{op.role}.{target}"
-        if op.role == "teacher":
+            target = f"{self._root_of(op.role)}.{target}"
+        if op.role != "student":
             self._place_teacher(op)
         args, kwargs = fx.map_arg(op.node.args, value), fx.map_arg(op.node.kwargs, value)
         name = f"{'spliced' if op.splice else op.role}_{op.node.name}"
         return self.fx.create_node(op.node.op, target, args, kwargs, name)
 
+    def _root_of(self, role: Role) -> str:
+        return role if role == "student" else f"teachers.{self.teacher_names[role]}"
+
     def _place_teacher(self, op: Op) -> None:
         """Give the frozen teacher the module that an operation calls, or the tensor that it reads."""
-        path = str(op.node.target)
+        path, teacher = str(op.node.target), self.teachers[self.teacher_names[op.role]]
         if op.module is not None:
-            owner, name = _owner(self.teacher, path), path.split(".")[-1]
+            owner, name = _owner(teacher, path), path.split(".")[-1]
             if name not in owner._modules:  # a splice calls it once more
                 owner.add_module(name, frozen(op.module, op.folded))
         elif op.node.op == "get_attr":
-            tensor = attrgetter(path)(self.graph.models["teacher"].module).detach()
-            _owner(self.teacher, path).register_buffer(path.split(".")[-1], tensor, persistent=False)
+            tensor = attrgetter(path)(self.graph.models[op.role].module).detach()
+            _owner(teacher, path).register_buffer(path.split(".")[-1], tensor, persistent=False)
 
     def _adapter(self, key: str, adapter: Adapter) -> fx.Node:
         name = self._known_adapter(key)
@@ -172,12 +189,11 @@ class _Lowering:
         student, teacher = self._input(key, "student"), self._input(key, "teacher")
         return self.fx.call_function(standardised, (student, teacher)) if splice.standardise else student
 
-    def _signal(self, key: str, signal: Signal) -> fx.Node:
-        call = signal_call(self.graph, signal)
+    def _computed(self, key: str, name: str, call: Call) -> fx.Node:
         arguments = {**self._ports(key), **call.constants}
         if not isinstance(call.target, nn.Module):
             return self.fx.call_function(call.target, (), arguments)
-        name = free_name(signal.name, self.signals)
+        name = free_name(name, self.signals)
         self.signals[name] = call.target
         return self._call(f"signals.{name}", (), arguments, name)
 
@@ -190,12 +206,16 @@ class _Lowering:
         results = {"predictions": self.values[student], "losses": self._losses()}
         if "taps" in self.graph.spec.outputs:
             results["taps"] = self._taps()
-        teacher = self.graph.output("teacher")
-        if teacher is not None:
-            results["teacher"] = self.values[teacher]
+        teachers = self._teachers_outputs()
+        if teachers:
+            results["teacher"] = teachers.get("teacher", teachers)
         if self.graph.shared:
             results["shared"] = [self.values[key] for key in self.graph.shared]
         return results
+
+    def _teachers_outputs(self) -> dict[Role, Any]:
+        outputs = {role: self.graph.output(role) for role in self.graph.teachers}
+        return {role: self.values[output] for role, output in outputs.items() if output is not None}
 
     def _losses(self) -> dict[str, Any]:
         terms = self.graph.of(Term)
@@ -220,7 +240,7 @@ class _Lowering:
         for key, term in self.graph.of(Term).items():
             values: dict[Role, Any] = {
                 "student": self.values[tap_of(self.graph, key, "student")],
-                "teacher": self.values[tap_of(self.graph, key, "teacher")],
+                "teacher": self.values[_teacher_tap(self.graph, key)],
             }
             pairs[_pair_name(term.taps, values, pairs)] = values
         return pairs
@@ -229,13 +249,29 @@ class _Lowering:
         """What the fx graph's targets are looked up in."""
         root = nn.Module()
         root.student = self.graph.models["student"].module
-        root.teacher, root.adapters, root.signals, root.edges = (
-            self.teacher,
+        root.teachers, root.adapters, root.signals, root.edges = (
+            self.teachers,
             self.adapters,
             self.signals,
             self.edges,
         )
         return root
+
+
+def _place_teachers(graph: DistillGraph, teachers: nn.ModuleDict) -> dict[Role, str]:
+    """Make an empty module for each teacher of which something is left; their names."""
+    names: dict[Role, str] = {}
+    for role in graph.teachers:
+        if any(op.node.op != "placeholder" for op in graph.ops(role).values()):
+            names[role] = free_name(role if role == "teacher" else f"teacher_{role}", teachers)
+            teachers[names[role]] = nn.Module()
+    return names
+
+
+def _teacher_tap(graph: DistillGraph, term: str) -> str:
+    """The teacher's tap of a term; of several teachers their average."""
+    side = side_of(graph, term, "teacher")
+    return side if graph.sources(side, "several") else tap_of(graph, term, "teacher")
 
 
 def _adapters_before(graph: DistillGraph, term: str) -> list[str]:

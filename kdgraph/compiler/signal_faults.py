@@ -1,32 +1,34 @@
-"""Whether the signals that a term reads fit it and each other: their cells, and the classes of the heads."""
+"""Whether the signals that a term reads fit it: they must have its cells."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from kdgraph.compiler.frames import shape_of
 from kdgraph.errors import Diagnostic
-from kdgraph.graph.ir import DistillGraph, Op, Signal, Term
+from kdgraph.graph.ir import DistillGraph, Signal, Term
 
 __all__ = ["signal_fault"]
 
 Shape = tuple[int, ...]
 
+_NOT_BY_CELL = frozenset({"student", "teacher", "student_proto", "teacher_proto", "maps"})
+
 
 def signal_fault(graph: DistillGraph, key: str, term: Term) -> Diagnostic | None:
-    """The first reason why a term cannot use what it reads: other cells (KD203), other classes (KD204)."""
-    theirs = graph.tapped(graph.source(key, "teacher") or "").facts.shape
+    """Why a term cannot use what it reads: it is of other cells (KD203)."""
+    theirs = shape_of(graph, graph.source(key, "teacher") or "")
     for port, source in graph.inputs(key):
-        cells = None if port in ("student", "teacher") else _cells(graph, source)
+        cells = None if port in _NOT_BY_CELL else _cells(graph, source)
         if cells and theirs and cells != theirs[2:]:
             return _other_cells(term, port, cells, theirs)
-    return next(_level_faults(graph, key, term), None) or next(_class_faults(graph, key, term), None)
+    return None
 
 
 def _cells(graph: DistillGraph, key: str) -> Shape | None:
     vertex = graph[key]
     if isinstance(vertex, Signal):
         return vertex.cells
-    return vertex.facts.shape[2:] if isinstance(vertex, Op) and vertex.facts.shape else None
+    shape = shape_of(graph, key)
+    return shape[2:] if shape else None
 
 
 def _other_cells(term: Term, port: str, cells: Shape, theirs: Shape) -> Diagnostic:
@@ -39,53 +41,6 @@ def _other_cells(term: Term, port: str, cells: Shape, theirs: Shape) -> Diagnost
     span = term.edge.span("mask" if port == "mask" else "criterion") or term.edge.span("taps")
     hint = f"{mend} maps of the head's levels on both sides"
     return Diagnostic("KD203", f"edge '{term.edge.name}': {what}", span, hint)
-
-
-def _level_faults(graph: DistillGraph, key: str, term: Term) -> Iterator[Diagnostic]:
-    """What compares the two heads anchor by anchor needs heads of the same levels."""
-    for reader in _readers(graph, key):
-        outputs = [source for port, source in graph.inputs(reader) if port in ("student_cls", "teacher_cls")]
-        if len({_cells(graph, source) for source in outputs}) > 1:
-            heads = (graph.models[role].head for role in ("student", "teacher"))
-            ours, theirs = (", ".join(head.levels) if head else "none" for head in heads)
-            yield Diagnostic(
-                "KD204",
-                f"edge '{term.edge.name}': both heads are compared anchor by anchor, and the student's has "
-                f"the levels {ours}, the teacher's {theirs}",
-                term.edge.span("mask") or term.edge.span("criterion"),
-                hint="use another mask or criterion, or models whose heads have the same levels",
-            )
-
-
-def _class_faults(graph: DistillGraph, key: str, term: Term) -> Iterator[Diagnostic]:
-    """Scores are compared class by class, and labels are classes of the student."""
-    student, teacher = (graph.models[role].head for role in ("student", "teacher"))
-    if student is None or teacher is None or student.classes == teacher.classes:
-        return
-    for reader in _readers(graph, key):
-        ports = {port for port, _ in graph.inputs(reader)}
-        vertex = graph[reader]
-        assigns = isinstance(vertex, Signal) and vertex.kind == "assign" and vertex.role == "teacher"
-        if assigns or ports >= {"student_cls", "teacher_cls"}:
-            what = (
-                "labels are assigned by the teacher's scores" if assigns else "scores are compared by class"
-            )
-            yield Diagnostic(
-                "KD204",
-                f"edge '{term.edge.name}': {what}, and the student has {student.classes} classes, "
-                f"the teacher {teacher.classes}",
-                term.edge.span("mask") or term.edge.span("criterion"),
-                hint="train the teacher on the same data (`teacher: {model: …, train: {epochs: …}}`), or use "
-                "another mask or criterion",
-            )
-
-
-def _readers(graph: DistillGraph, key: str) -> Iterator[str]:
-    """The term, and the signals behind what it reads."""
-    yield key
-    for _, source in graph.inputs(key):
-        if isinstance(graph[source], Signal):
-            yield from _readers(graph, source)
 
 
 def _shown(shape: Shape) -> str:

@@ -1,4 +1,4 @@
-"""Builds a model from an Ultralytics model yaml, after reading that it is a detector and runs no code."""
+"""Builds a model from an Ultralytics model yaml, after reading what it is and that it runs no code."""
 
 from __future__ import annotations
 
@@ -12,37 +12,46 @@ from torch import nn
 
 from kdgraph.errors import Diagnostic, ModelError, Span, closest
 
-_BUILDERS = {
+_DETECTORS = {
     "Detect": "DetectionModel", "v10Detect": "DetectionModel",
     "Segment": "SegmentationModel", "Segment26": "SegmentationModel",
     "Pose": "PoseModel", "Pose26": "PoseModel",
     "OBB": "OBBModel", "OBB26": "OBBModel",
 }  # fmt: skip
-_OTHERS = {
-    "Classify": "an image classifier",
-    "SemanticSegment": "a semantic segmentation model, without boxes",
-    "Depth": "a depth estimator",
-    "RTDETRDecoder": "an RT-DETR, whose decoder depends on the data and cannot be traced",
-    "WorldDetect": "a YOLO-World, which needs text prompts",
-    "YOLOEDetect": "a YOLOE, which needs text prompts",
-    "YOLOESegment": "a YOLOE, which needs text prompts",
-    "YOLOESegment26": "a YOLOE, which needs text prompts",
+_TEACHERS = {
+    "Classify": ("ClassificationModel", "an image classifier"),
+    "SemanticSegment": ("SemanticSegmentationModel", "a semantic segmentation model, without boxes"),
+    "Depth": ("DepthModel", "a depth estimator"),
+    "RTDETRDecoder": ("RTDETRDetectionModel", "an RT-DETR, whose decoder reads the labels while it trains"),
+    "WorldDetect": ("WorldModel", "a YOLO-World, which needs text prompts"),
+    "YOLOEDetect": ("YOLOEModel", "a YOLOE, which needs text prompts"),
+    "YOLOESegment": ("YOLOESegModel", "a YOLOE, which needs text prompts"),
+    "YOLOESegment26": ("YOLOESegModel", "a YOLOE, which needs text prompts"),
 }
+"""Models that can teach, and what they are: no students."""
 _ACTIVATION = re.compile(r"(torch\.)?nn\.\w+\([\w\s.,=+-]*\)")  # a layer with plain arguments: no inner call
-_WAY_OUT = "kdgraph distils YOLO detectors with a Detect, Segment, Pose or OBB head"
+_STUDENTS = "kdgraph distils into YOLO detectors with a Detect, Segment, Pose or OBB head"
 
 
-def check_detector(head: str, what: str, span: Span | None) -> None:
-    """Raise ModelError (KD305) unless `head`, the class name of the last layer, is a YOLO detection head."""
-    if head not in _BUILDERS:
-        kind = _OTHERS.get(head, f"a model that ends in '{head}'")
-        raise ModelError(Diagnostic("KD305", f"{what} is {kind}", span, _WAY_OUT))
+def check_detector(head: str, what: str, span: Span | None, *, teacher: bool = False) -> None:
+    """Raise ModelError (KD305) unless `head`, the class name of the last layer, is a YOLO detection head.
+
+    A `teacher` may have any head of Ultralytics: what is before it can be tapped.
+    """
+    if head in _DETECTORS or (teacher and head in _TEACHERS):
+        return
+    _, kind = _TEACHERS.get(head, ("", f"a model that ends in '{head}'"))
+    hint = f"{_STUDENTS}; this one can be a teacher" if head in _TEACHERS else _STUDENTS
+    raise ModelError(Diagnostic("KD305", f"{what} is {kind}", span, hint))
 
 
-def read_architecture(file: Path, name: Path, *, trust: bool, span: Span | None) -> dict[str, Any]:
+def read_architecture(
+    file: Path, name: Path, *, trust: bool, span: Span | None, teacher: bool = False
+) -> dict[str, Any]:
     """The model dict in `file`, ready for Ultralytics; `name` gives the scale, as in `yolo11n.yaml`.
 
-    Raises ModelError: KD305 no detector, KD306 would run code without `trust`, KD307 wrong yaml.
+    Raises ModelError: KD305 no detector (see `check_detector`), KD306 would run code without `trust`,
+    KD307 wrong yaml.
     """
     from ultralytics.nn.tasks import guess_model_scale
 
@@ -60,7 +69,7 @@ def read_architecture(file: Path, name: Path, *, trust: bool, span: Span | None)
                 "write a plain layer such as nn.ReLU(), or set trust: true",
             )
         )
-    check_detector(model["head"][-1][2], str(name), span)
+    check_detector(model["head"][-1][2], str(name), span, teacher=teacher)
     return {**model, "scale": guess_model_scale(name), "yaml_file": str(name)}
 
 
@@ -72,7 +81,10 @@ def build_architecture(model: dict[str, Any], nc: int | None, channels: int, spa
     from ultralytics.nn import tasks
     from ultralytics.utils import DEFAULT_CFG_DICT
 
-    builder = getattr(tasks, _BUILDERS[model["head"][-1][2]])
+    from kdgraph.graph.heads import task_of
+
+    head = model["head"][-1][2]
+    builder = getattr(tasks, _DETECTORS.get(head) or _TEACHERS[head][0])
     try:
         network: Any = builder(model, ch=channels, nc=nc, verbose=False)
     except Exception as error:  # wrong layers fail in whatever way their code does
@@ -85,7 +97,7 @@ def build_architecture(model: dict[str, Any], nc: int | None, channels: int, spa
             )
         ) from error
     network.args = dict(DEFAULT_CFG_DICT)
-    network.task = tasks.guess_model_task(model)
+    network.task = task_of(network)
     built: nn.Module = network.eval()
     return built
 

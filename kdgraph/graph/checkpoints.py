@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from kdgraph.errors import Diagnostic, ModelError, Span
+from kdgraph.graph.upgrade import OldNames, admitted, plain, upgrade
 
 # Modules of the YOLOv5 and YOLOv7 repositories.
 _LEGACY = ("models.yolo", "models.common", "models.experimental")
@@ -81,7 +82,8 @@ def _unpickle(path: Path, trust: bool, span: Span | None) -> Any:
     from ultralytics.nn.tasks import torch_safe_load
 
     try:
-        return torch_safe_load(str(path), safe_only=True)[0]
+        with torch.serialization.safe_globals(admitted(_names(path))):  # type: ignore[no-untyped-call]
+            return torch_safe_load(str(path), safe_only=True)[0]
     except Exception as error:  # a damaged pickle can raise anything
         foreign = _foreign_names(path)
         if not foreign:
@@ -101,6 +103,13 @@ def _unpickle(path: Path, trust: bool, span: Span | None) -> Any:
 
 def _foreign_names(path: Path) -> list[str]:
     """What the checkpoint would import beyond the classes that a restricted load has already admitted."""
+    names = _names(path)
+    known = {name for _, name in admitted(names)}
+    return [name for name in names if name not in known]
+
+
+def _names(path: Path) -> list[str]:
+    """What the checkpoint would import beyond what torch admits; of a bare pickle, beyond `_KNOWN`."""
     try:
         if zipfile.is_zipfile(path):
             return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
@@ -127,7 +136,7 @@ def _imports(path: Path) -> set[str]:
 def _unpickle_freely(path: Path, span: Span | None) -> Any:
     """Load a trusted file as Python pickle; a package it lacks is named, never installed."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=False)
+        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=OldNames)
     except ModuleNotFoundError as error:
         fault = f"needs the Python package '{error.name}', which is not installed"
         raise _unreadable(path, fault, "install it, or save the model again without it", span) from error
@@ -162,14 +171,12 @@ def _prepare(model: Any, content: dict[str, Any], path: Path) -> nn.Module:
     from ultralytics.utils import DEFAULT_CFG_DICT
 
     model.float().eval()
+    upgrade(model)
     task = getattr(model, "task", None) or guess_model_task(model)
-    model.args = {**DEFAULT_CFG_DICT, **(content.get("train_args") or {})}
+    model.args = {**DEFAULT_CFG_DICT, **plain(content.get("train_args") or {})}
     model.pt_path = str(path)
     model.task = task
     model.criterion = None  # one saved by an old version would keep that version's loss gains
-    for layer in model.modules():
-        if isinstance(layer, nn.Upsample) and not hasattr(layer, "recompute_scale_factor"):
-            layer.recompute_scale_factor = None  # saved before torch 1.11
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(".dfl." not in name)
     prepared: nn.Module = model

@@ -1,4 +1,4 @@
-"""DistillGraph, the compiler's IR: two models, taps, adapters, signals and loss terms in one multigraph.
+"""DistillGraph, the compiler's IR: the models, taps, adapters, signals and loss terms in one multigraph.
 
 The only file that imports networkx. A vertex is a frozen dataclass under a readable key
 (`teacher:model_16_cv2_conv`); an edge carries the port of the vertex it enters (`student`, `mask`, ...);
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import networkx as nx
 import torch.fx as fx
@@ -24,6 +24,7 @@ from kdgraph.spec.schema import Component, EdgeSpec, Spec
 __all__ = [
     "LISTS",
     "Adapter",
+    "Align",
     "DistillGraph",
     "Input",
     "Op",
@@ -33,13 +34,31 @@ __all__ = [
     "Tap",
     "Term",
     "Vertex",
+    "View",
+    "named",
     "op_key",
 ]
 
-Role = Literal["student", "teacher"]
+Role = str
+"""`student`, or the name of a teacher: `teacher` where there is one."""
 
-LISTS = frozenset({"feats", "maps", "masks", "objects", "splice", "teacher_branches"})
-"""Ports of terms and signals that take several values; the others take one."""
+LISTS = frozenset({"feats", "like", "maps", "masks", "objects", "splice", "teacher_branches", "several"})
+"""Ports of terms, signals and alignments that take several values; the others take one."""
+
+
+@dataclass(frozen=True)
+class View:
+    """The images as a model sees them: (height, width) in pixels, and its channels.
+
+    `pick` are the channels of the batch's images that it sees; None lets their number decide. `scale` is its
+    size over the student's, `stride` what its sides must be multiples of.
+    """
+
+    size: tuple[int, int]
+    channels: int = 3
+    pick: tuple[int, ...] | None = None
+    scale: float = 1.0
+    stride: int = 32
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,22 @@ class Tap:
 
 
 @dataclass(frozen=True)
+class Align:
+    """Brings a model's tensor to where it can be compared: the levels, classes, bins and cells in common.
+
+    `kind` is one of `classes`, `gathered` (anchors of some levels), `regridded` (one level in other cells),
+    `rebinned`, `scaled`, `scaled_keypoints`, `averaged` (several teachers): functions of `kdgraph.nn.align`,
+    whose arguments are the ports `values`, `maps`, `like`, `several` and the options. `shape` is the
+    result's.
+    """
+
+    name: str
+    kind: str
+    options: tuple[tuple[str, Any], ...]
+    shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
 class Adapter:
     """Takes the student's tensor to the teacher's shape. Ports: `student`, `teacher` (its size only)."""
 
@@ -94,16 +129,17 @@ class Signal:
     """A value made of the heads' outputs and the labels, for criteria and masks to read; a mask is one.
 
     `kind` is the name of a mask, or `assign`, `label`, `target_box`, `instances`, `level` (the piece of one
-    level), `product`. Its ports are the arguments it is computed from. `cells` are the positions it has a
-    value for: (A,) along the anchor axis, (H, W) at a level, None where it is not by position. `role`: whose
-    head it belongs to.
+    level), `product`, `gathered` (the anchors of some levels), `remapped` (classes under other numbers),
+    `enclosing` (boxes around rotated ones). Its ports are the arguments it is computed from. `cells` are the
+    positions it has a value for: (A,) along the anchor axis, (H, W) at a level, None where it is not by
+    position. `strides` are those of the levels that its maps are of, finest first.
     """
 
     name: str
     kind: str
     options: tuple[tuple[str, Any], ...] = ()
     cells: tuple[int, ...] | None = None
-    role: Role | None = None
+    strides: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,28 +170,35 @@ class Term:
     taps: tuple[str, str]  # student, teacher
 
 
-Vertex = Op | Input | Tap | Adapter | Signal | Splice | Term
-V = TypeVar("V", Op, Input, Tap, Adapter, Signal, Splice, Term)
+Vertex = Op | Input | Tap | Align | Adapter | Signal | Splice | Term
+V = TypeVar("V", Op, Input, Tap, Align, Adapter, Signal, Splice, Term)
 
 
 class DistillGraph:
     """The multigraph and what it was made from.
 
-    `models` are the traced student and teacher, `spec` the experiment. `image_size` (height, width in
-    pixels), `channels` and `batch` are the images at which shapes are inferred. `alias` maps a vertex that a
-    pass removed to the one that now gives its value. `shared` are operations of the student at which its
-    edges are balanced.
+    `models` are the traced student and its teachers, `spec` the experiment. `views` are the images, `batch`
+    of them, at which shapes are inferred: the student's of `image_size` (height, width in pixels) and
+    `channels`, and a teacher's own where it has some. `alias` maps a vertex that a pass removed to the one
+    that now gives its value. `shared` are operations of the student at which its edges are balanced.
+    `left_out` says in words what of the taps has no counterpart.
     """
 
     def __init__(
-        self, spec: Spec, models: Mapping[Role, TracedModel], image_size: tuple[int, int], channels: int = 3
+        self,
+        spec: Spec,
+        models: Mapping[Role, TracedModel],
+        image_size: tuple[int, int],
+        channels: int = 3,
+        views: Mapping[Role, View] | None = None,
     ) -> None:
         self.spec = spec
         self.models = dict(models)
-        self.image_size = image_size
-        self.channels = channels
+        seen = View(image_size, channels)
+        self.views = {role: (views or {}).get(role, seen) for role in models}
         self.batch = 2  # one image would make batch statistics of 1×1 maps undefined
         self.alias: dict[str, str] = {}
+        self.left_out: tuple[str, ...] = ()
         self.shared: tuple[str, ...] = ()
         self._graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         for role, model in self.models.items():
@@ -242,6 +285,11 @@ class DistillGraph:
                 return spliced
         return self.resolve(op_key(op.role, node))
 
+    @property
+    def teachers(self) -> tuple[Role, ...]:
+        """The roles of the teachers; none where the student is its own."""
+        return tuple(role for role in self.models if role != "student")
+
     def output(self, role: Role) -> str | None:
         """The output node of a model, unless it was pruned."""
         return next((k for k, op in self.ops(role).items() if op.node.op == "output"), None)
@@ -285,6 +333,11 @@ class DistillGraph:
             self._graph.add_edge(new, user, **data)
         self._graph.remove_node(old)
         self.alias[old] = new
+
+
+def named(role: Role) -> str:
+    """A role as messages call it: `student`, `teacher`, `teacher 'big'`."""
+    return role if role in ("student", "teacher") else f"teacher '{role}'"
 
 
 def op_key(role: Role, node: fx.Node, splice: str | None = None) -> str:

@@ -33,10 +33,14 @@ class MetaFactories(TorchFunctionMode):
 
 
 def to_meta(model: Any) -> nn.Module:
-    """Move a detector to the meta device in place, keeping the values of its strides."""
-    head = model.model[-1]
-    strides, head_strides = model.stride, head.stride
+    """Move a model to the meta device in place, keeping the values of its strides, where it has any."""
+    layers = getattr(model, "model", None)
+    holders = [model, *([layers[-1]] if isinstance(layers, nn.Sequential) else [])]
+    strides = [(holder, holder.stride) for holder in holders if hasattr(holder, "stride")]
     model.to("meta")
-    model.stride, head.stride = strides, head_strides
+    for holder, stride in strides:
+        holder.stride = stride
+    if hasattr(model, "txt_feats"):  # YOLO-World's prompts are no buffer
+        model.txt_feats = model.txt_feats.to("meta")
     moved: nn.Module = model
     return moved

@@ -1,10 +1,10 @@
-"""Turns the model of a spec into an Ultralytics detector, from a yaml, a checkpoint or a name."""
+"""Turns the model of a spec into a network, from a yaml, a checkpoint, a name or a function."""
 
 from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -13,11 +13,15 @@ from kdgraph.graph import zoo
 from kdgraph.graph.architectures import build_architecture, check_detector, read_architecture
 from kdgraph.graph.checkpoints import read_checkpoint
 from kdgraph.graph.download import download
+from kdgraph.graph.functions import call_for_model
 from kdgraph.graph.meta import MetaFactories, to_meta
 from kdgraph.graph.quiet import quiet
+from kdgraph.graph.released import released_names
 
 if TYPE_CHECKING:
     from kdgraph.spec.schema import ModelSpec
+
+__all__ = ["build_model", "check_student"]
 
 _SUFFIXES = (".pt", ".yaml", ".yml")
 
@@ -25,20 +29,25 @@ _SUFFIXES = (".pt", ".yaml", ".yml")
 def build_model(
     ref: ModelSpec, *, nc: int | None, channels: int = 3, weights: bool = True, meta: bool = False
 ) -> nn.Module:
-    """The detector that `ref` names, in eval mode: an Ultralytics DetectionModel or one of its subclasses.
+    """The model that `ref` names, in eval mode: one of Ultralytics', or what the function `ref.python` returns.
 
     `ref.model` is a `.pt` or `.yaml` path (from the working directory, else from the spec's folder), an
     architecture (`yolo11n`, `yolo11n.yaml`), or released weights (`yolo11n.pt`), downloaded when they are not
-    on disk.
+    on disk. It may be one that can only teach: see `check_student`.
 
     nc, channels: classes and input channels of a model built from yaml (nc None: the yaml's own classes);
         a checkpoint keeps its own.
-    weights: False gives released weights that are not on disk as their bare architecture: no download.
+    weights: False gives released weights that are not on disk as their bare architecture: no download. Its
+        class names are those of the data that the weights were trained on.
     meta: put parameters and buffers on the meta device: shapes without memory; strides keep their values.
 
     Raises ModelError: KD301 missing file, KD302 unknown name, KD303 no network, KD304 unreadable checkpoint,
-    KD305 no detector, KD306 would run code without `trust`, KD307 wrong yaml.
+    KD305 no model of Ultralytics', or a function that fails, KD306 would run code without `trust`, KD307
+    wrong yaml.
     """
+    if python := getattr(ref, "python", None):
+        model = call_for_model(python, ref.span("python"))
+        return to_meta(model) if meta else model
     with quiet():
         path = _find(ref)
         if path is not None:
@@ -53,6 +62,20 @@ def build_model(
         if stem not in zoo.architectures():
             raise ModelError(_unknown(ref))
         return _build(ref, zoo.architectures()[stem], Path(f"{stem}.yaml"), nc, channels, meta)
+
+
+def check_student(model: nn.Module, ref: ModelSpec) -> None:
+    """Raise ModelError (KD305) unless `model`, which `ref` names, can be a student.
+
+    Only YOLO detectors can; classifiers, RT-DETR, YOLO-World and others can teach.
+    """
+    check_detector(_last(model), ref.model, ref.span("model"))
+
+
+def _last(model: nn.Module) -> str:
+    """The class name of the last layer."""
+    layers = getattr(model, "model", None)
+    return type(layers[-1] if isinstance(layers, nn.Sequential) else model).__name__
 
 
 def _find(ref: ModelSpec) -> Path | None:
@@ -102,8 +125,8 @@ def _released(ref: ModelSpec, weights: bool, meta: bool) -> nn.Module:
     if known is not None:
         stem, classes = known
         file, name = zoo.architectures()[stem], Path(f"{stem}.yaml")
-        # What is no detector is said before anything is downloaded.
-        read_architecture(file, name, trust=ref.trust, span=ref.span("model"))
+        if weights and not _teaches(ref):  # what cannot be a student is said before anything is downloaded
+            read_architecture(file, name, trust=ref.trust, span=ref.span("model"))
     if weights:
         return _load(ref, download(ref.model, way_out=_without(ref, known), span=ref.span("model")), meta)
     if known is None:
@@ -111,30 +134,38 @@ def _released(ref: ModelSpec, weights: bool, meta: bool) -> nn.Module:
         raise ModelError(
             Diagnostic("KD301", message, ref.span("model"), f"put the file at {Path.cwd() / ref.model}")
         )
-    return _build(ref, file, name, classes, 3, meta)
+    names = released_names(ref.model)
+    model: Any = _build(ref, file, name, len(names) if names else classes, 3, meta)
+    if names:
+        model.names = names
+    return model  # type: ignore[no-any-return]
 
 
 def _without(ref: ModelSpec, known: tuple[str, int | None] | None) -> str | None:
     """How to go on without released weights."""
     if known is None:
         return None
-    if "train" in type(ref).model_fields:
+    if _teaches(ref):
         return f"train it on your data first: {{model: {known[0]}.yaml, train: {{epochs: 100}}}}"
     return f"start from scratch with {known[0]}.yaml"
+
+
+def _teaches(ref: ModelSpec) -> bool:
+    return "train" in type(ref).model_fields
 
 
 def _load(ref: ModelSpec, path: Path, meta: bool) -> nn.Module:
     span = ref.span("model")
     model = read_checkpoint(path, trust=ref.trust, span=span)
-    layers = getattr(model, "model", None)
-    last = layers[-1] if isinstance(layers, nn.Sequential) else model
-    check_detector(type(last).__name__, str(path), span)
+    check_detector(_last(model), str(path), span, teacher=True)
     return to_meta(model) if meta else model
 
 
 def _build(ref: ModelSpec, file: Path, name: Path, nc: int | None, channels: int, meta: bool) -> nn.Module:
     span = ref.span("model")
-    architecture = read_architecture(file, name, trust=ref.trust, span=span)
-    with MetaFactories() if meta else contextlib.nullcontext():
+    architecture = read_architecture(file, name, trust=ref.trust, span=span, teacher=True)
+    # Heads with prompts hold constants that `torch.tensor` makes: they are built as they are, then moved.
+    prompted = architecture["head"][-1][2].startswith(("World", "YOLOE"))
+    with MetaFactories() if meta and not prompted else contextlib.nullcontext():
         model = build_architecture(architecture, nc, channels, span)
     return to_meta(model) if meta else model

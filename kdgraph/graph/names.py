@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
 
 import torch.fx as fx
 
-from kdgraph.graph.yolo import TracedModel, level_name
+from kdgraph.graph.heads import level_name
+from kdgraph.graph.yolo import TracedModel
 from kdgraph.spec.components import Layout
 
 __all__ = ["Named", "find", "is_raw", "level_of", "tap_names"]
@@ -19,13 +19,17 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Named:
-    """One tap of one model: its name as written or found, its node, and what the node's value is."""
+    """One tap of one model: its name as written or found, its node, and what the node's value is.
+
+    `raw`: the name is a module path, not a semantic name.
+    """
 
     name: str
     node: fx.Node
     layout: Layout
     level: str | None
     shape: Shape | None
+    raw: bool = False
 
 
 def tap_names(
@@ -36,15 +40,22 @@ def tap_names(
     `shape_of` answers the inferred shape of a node; `image_size` is the (height, width) in pixels behind
     those shapes. Levels of maps come from their stride, so they hold for any family.
     """
-    nodes = {**model.names, **_backbone_levels(model, shape_of, image_size)}
-    layouts = _layouts(model)
+    nodes = dict(model.names)
+    for part, layers in (("neck", model.neck), ("backbone", model.backbone)):
+        nodes.update(_levels(part, layers, model, shape_of, image_size))
+    layouts = {} if model.foreign else _layouts(model)
     names = {
         name: Named(
-            name, node, layouts.get(node, "features"), level_of(shape_of(node), image_size), shape_of(node)
+            name,
+            node,
+            layouts.get(node, "features"),
+            level_of(shape_of(node), image_size),
+            shape_of(node),
+            model.foreign or is_raw(name),
         )
         for name, node in nodes.items()
     }
-    return dict(sorted(names.items(), key=lambda item: is_raw(item[0])))
+    return dict(sorted(names.items(), key=lambda item: item[1].raw))
 
 
 def level_of(shape: Shape | None, image_size: tuple[int, int]) -> str | None:
@@ -52,15 +63,16 @@ def level_of(shape: Shape | None, image_size: tuple[int, int]) -> str | None:
     if shape is None or len(shape) != 4 or not shape[2] or image_size[0] % shape[2]:
         return None
     stride = image_size[0] // shape[2]
-    return level_name(stride) if stride & (stride - 1) == 0 else None
+    widths = (image_size[1] // stride, -(-image_size[1] // stride))
+    return level_name(stride) if stride & (stride - 1) == 0 and shape[3] in widths else None
 
 
 def is_raw(name: str) -> bool:
-    """Whether a name is a module path rather than a semantic name."""
+    """Whether a name or pattern means module paths of an Ultralytics model rather than semantic names."""
     return name.split(".")[0] not in ("backbone", "neck", "head")
 
 
-def find(pattern: str, names: Iterable[str]) -> list[str]:
+def find(pattern: str, names: Mapping[str, Named]) -> list[str]:
     """The names that `pattern` means, in their order. `*` stays within one dotted part.
 
     A semantic pattern that matches is not looked up among module paths. Nothing in a pattern but `*`,
@@ -68,7 +80,7 @@ def find(pattern: str, names: Iterable[str]) -> list[str]:
     """
     parts = pattern.split(".")
     found = [name for name in names if _matches(name.split("."), parts)]
-    semantic = [name for name in found if not is_raw(name)]
+    semantic = [name for name in found if not names[name].raw]
     return semantic or found
 
 
@@ -76,16 +88,20 @@ def _matches(name: list[str], pattern: list[str]) -> bool:
     return len(name) == len(pattern) and all(fnmatchcase(n, p) for n, p in zip(name, pattern, strict=True))
 
 
-def _backbone_levels(
-    model: TracedModel, shape_of: Callable[[fx.Node], Shape | None], image_size: tuple[int, int]
+def _levels(
+    part: str,
+    layers: Iterable[str],
+    model: TracedModel,
+    shape_of: Callable[[fx.Node], Shape | None],
+    image_size: tuple[int, int],
 ) -> dict[str, fx.Node]:
     """`backbone.p3` is the last layer of the backbone at stride 8, and so on."""
     levels: dict[str, fx.Node] = {}
-    for path in model.backbone:
+    for path in layers:
         node = model.names.get(path)
         level = level_of(shape_of(node), image_size) if node is not None else None
         if node is not None and level is not None:
-            levels[f"backbone.{level}"] = node
+            levels[f"{part}.{level}"] = node
     return levels
 
 
@@ -99,10 +115,10 @@ def _layouts(model: TracedModel) -> Mapping[fx.Node, Layout]:
     return layouts
 
 
-def _output_kind(name: str) -> Literal["cls", "dfl", "box"] | None:
+def _output_kind(name: str) -> Layout | None:
     """`head.cls`, `head.cls.p3`, `head.o2o.cls.p3` are class logits; `head.cls.p3.0` is a hidden stage."""
     parts = [part for part in name.split(".") if part != "o2o"]
     if parts[0] != "head" or len(parts) not in (2, 3):
         return None
-    kinds: tuple[Literal["cls", "dfl", "box"], ...] = ("cls", "dfl", "box")
+    kinds: tuple[Layout, ...] = ("cls", "dfl", "box", "mask", "kpt", "angle")
     return next((kind for kind in kinds if parts[1] == kind), None)

@@ -11,6 +11,9 @@ import torch
 import torch.fx as fx
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils._pytree import tree_map_only
+
+from kdgraph.graph.trace import unchanged
 
 __all__ = ["Facts", "infer_facts"]
 
@@ -66,8 +69,14 @@ class _Probe(fx.Interpreter):
         leaf = self.fetch_attr(target)
         if isinstance(leaf, nn.BatchNorm2d):  # keeps its shape; on meta tensors it is a slow decomposition
             return torch.empty_like(args[0])
-        state = {name: _fake(t) for name, t in [*leaf.named_parameters(), *leaf.named_buffers()]}
-        return functional_call(leaf, state, args, kwargs)
+        with unchanged(leaf):  # it may keep what it computes, and would keep meta tensors
+            try:
+                return functional_call(leaf, _state(leaf, "meta"), args, kwargs)
+            except (RuntimeError, NotImplementedError):  # what it does depends on values: try zeros
+                with torch.device("cpu"):
+                    given = tree_map_only(Tensor, _zeros, (args, kwargs))
+                    result = functional_call(leaf, _state(leaf, "cpu"), *given)
+                return tree_map_only(Tensor, _fake, result)
 
     def get_attr(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         value = self.fetch_attr(target)
@@ -87,8 +96,17 @@ class _Probe(fx.Interpreter):
         return 0, 0
 
 
+def _state(leaf: nn.Module, device: str) -> dict[str, Tensor]:
+    make = _fake if device == "meta" else _zeros
+    return {name: make(t) for name, t in [*leaf.named_parameters(), *leaf.named_buffers()]}
+
+
 def _fake(tensor: Tensor) -> Tensor:
     return torch.empty(tensor.shape, dtype=tensor.dtype)
+
+
+def _zeros(tensor: Tensor) -> Tensor:
+    return torch.zeros(tensor.shape, dtype=tensor.dtype)
 
 
 def _module_flops(leaf: nn.Module, shape: Shape | None) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from kdgraph.graph.names import Named, find, tap_names
+from kdgraph.graph.names import Named, find, is_raw, tap_names
 from kdgraph.graph.shapes import infer_facts
 from kdgraph.graph.yolo import TracedModel
 
@@ -30,7 +30,7 @@ def node_rows(model: TracedModel, image_size: tuple[int, int], match: str | None
 
     Shapes are without the batch, for images of `image_size` (height, width) in pixels.
     """
-    facts = infer_facts(model.module, image_size)
+    facts = infer_facts(model.module, image_size, channels=model.channels or 3)
     names = tap_names(model, lambda node: facts[node].shape, image_size)
     wanted = set(find(match, names)) if match else set(names)
     return list(_rows(model, {name: named for name, named in names.items() if name in wanted}, image_size))
@@ -47,7 +47,8 @@ def _rows(model: TracedModel, names: dict[str, Named], image_size: tuple[int, in
 
 def _path(model: TracedModel, named: Named) -> str:
     """The shortest module path of the node: `model.16` rather than `model.16.cv2.act`."""
-    paths = [path for path, node in model.names.items() if node is named.node and path.startswith("model")]
+    names = (name for name, node in model.names.items() if node is named.node)
+    paths = [name for name in names if model.foreign or is_raw(name)]
     return min(paths, key=len) if paths else str(named.node.meta.get("path", named.name))
 
 

@@ -6,22 +6,18 @@ of a shared module (one SiLU serves all convolutions) after its first owner. `Pa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch.fx as fx
 from torch import nn
 
 from kdgraph.errors import Diagnostic, GraphError
+from kdgraph.graph.proxies import SizedProxy, known_of, proxy_of
 
-__all__ = ["PathTracer", "trace_module"]
-
-
-class SizedProxy(fx.Proxy):
-    """A Proxy of a tuple whose length is known while tracing: the result of `chunk` or `split`."""
-
-    def __len__(self) -> int:
-        return int(self.node.meta["length"])
+__all__ = ["PathTracer", "Stopped", "trace_module", "unchanged"]
 
 
 class PathTracer(fx.Tracer):
@@ -29,18 +25,35 @@ class PathTracer(fx.Tracer):
 
     After `trace`, `paths` maps each path to the node that holds its value. A module called again, or a
     second operation of one kind in a module, gets the suffix `_1`, `_2`, as in torchvision. The path of
-    a container is the node of its output: `model.16` is the value that layer 16 returns.
+    a container is the node of its output: `model.16` is the value that layer 16 returns. Modules in `leaves`
+    (by id) become one node each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, leaves: frozenset[int] = frozenset()) -> None:
         super().__init__()
         self.paths: dict[str, fx.Node] = {}
+        self._leaves = leaves
         self._stack: list[tuple[str, nn.Module]] = []
         self._children: dict[int, dict[int, str]] = {}
+
+    @property
+    def place(self) -> tuple[str, nn.Module]:
+        """Path and module of what is being called; after an error, of what stopped the trace."""
+        return self._stack[-1]
 
     def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
         self._stack = [("", root)]
         return super().trace(root, concrete_args)
+
+    def create_args_for_root(
+        self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
+    ) -> tuple[Callable[..., Any], list[Any]]:
+        """The first argument is the graph's input; the others keep their defaults."""
+        arguments = [*inspect.signature(root_fn).parameters, "images"]
+        return root_fn, [self.root, self.create_proxy("placeholder", arguments[1], (), {})]
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return id(m) in self._leaves or super().is_leaf_module(m, module_qualified_name)
 
     def path_of_module(self, mod: nn.Module) -> str:
         path, owner = self._stack[-1]
@@ -65,13 +78,12 @@ class PathTracer(fx.Tracer):
             self._record(_join(self._stack[-1][0], label), node)
         elif kind == "placeholder":
             self._record(str(target), node)
-        length = _static_length(node)
-        if length is not None:
-            node.meta["length"] = length
+        node.meta.update(known_of(node))
         return node
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
-        return SizedProxy(node, self) if "length" in node.meta else super().proxy(node)
+        known = proxy_of(node, self)
+        return super().proxy(node) if known is None else known
 
     def iter(self, obj: fx.Proxy) -> Iterator[Any]:
         if isinstance(obj, SizedProxy):
@@ -101,37 +113,53 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path and name else path or name
 
 
-def _static_length(node: fx.Node) -> int | None:
-    """The number of parts that a chunk or split node returns, where its arguments tell."""
-    if node.op not in ("call_method", "call_function"):
-        return None
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    named = node.kwargs.get(
-        "chunks", node.kwargs.get("split_size", node.kwargs.get("split_size_or_sections"))
-    )
-    parts = node.args[1] if len(node.args) > 1 else named
-    if name == "chunk" and isinstance(parts, int):
-        return parts
-    if name == "split" and isinstance(parts, (tuple, list)):
-        return len(parts)
-    return None
+class Stopped(GraphError):
+    """A module (`where`, its path; empty for the root) whose control flow no symbolic trace can follow."""
+
+    def __init__(self, diagnostic: Diagnostic, where: str) -> None:
+        super().__init__(diagnostic)
+        self.where = where
 
 
-def trace_module(root: nn.Module, what: str) -> tuple[fx.GraphModule, Mapping[str, fx.Node]]:
+def trace_module(
+    root: nn.Module, what: str, whole: Callable[[str], bool] = lambda path: False
+) -> tuple[fx.GraphModule, Mapping[str, fx.Node]]:
     """Trace `root`; returns the GraphModule, sharing every parameter, and the nodes by module path.
 
-    Raises GraphError (KD205), naming `what`, when `root` has control flow that depends on data.
+    A module inside that depends on data is one node where `whole` says so of its path: taps then work around
+    it, not in it. Raises Stopped (KD205), naming `what`, at any other, and when `root` itself is one.
     """
-    tracer = PathTracer()
+    leaves: frozenset[int] = frozenset()
+    while True:
+        tracer = PathTracer(leaves)
+        try:
+            with unchanged(root):
+                graph = tracer.trace(root)
+                return fx.GraphModule(root, graph, class_name="Traced"), tracer.paths
+        except Exception as error:  # a model that meets a Proxy fails in whatever way its code does
+            where, module = tracer.place
+            if not where or not whole(where) or id(module) in leaves:
+                raise Stopped(_untraceable(what, where, error), where) from error
+            leaves |= {id(module)}
+
+
+def _untraceable(what: str, where: str, error: Exception) -> Diagnostic:
+    reason = str(error).split(". ")[0].splitlines() or [type(error).__name__]
+    return Diagnostic(
+        "KD205",
+        f"{what} cannot be traced: {where or 'its forward'} stops torch.fx ({reason[0]})",
+        hint="control flow that depends on data has no fixed graph, and taps need one: "
+        "give a part of the model that has, such as its backbone",
+    )
+
+
+@contextmanager
+def unchanged(root: nn.Module) -> Iterator[None]:
+    """A forward may keep what it computes, and would then keep Proxies."""
+    before = [(module, dict(vars(module))) for module in root.modules()]
     try:
-        graph = tracer.trace(root)
-    except Exception as error:  # a model that meets a Proxy fails in whatever way its code does
-        where = tracer._stack[-1][0] or "its forward"
-        raise GraphError(
-            Diagnostic(
-                "KD205",
-                f"{what} cannot be traced: {where} stops torch.fx ({error})",
-                hint="a model whose control flow depends on data has no fixed graph; taps need one",
-            )
-        ) from error
-    return fx.GraphModule(root, graph, class_name="Traced"), tracer.paths
+        yield
+    finally:
+        for module, attributes in before:
+            vars(module).clear()
+            vars(module).update(attributes)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch.fx as fx
 
-from kdgraph.graph.ir import LISTS, Adapter, DistillGraph, Op, Signal, Splice, Tap, Term
+from kdgraph.graph.ir import LISTS, Adapter, Align, DistillGraph, Op, Signal, Splice, Tap, Term
 
 __all__ = ["InvariantError", "overwritten", "verify"]
 
@@ -70,7 +70,7 @@ def _terms(graph: DistillGraph) -> Iterator[str]:
             yield f"{key} has the inputs {ports}"
         if graph.users(key):
             yield f"{key} is read by {graph.users(key)}"
-    for key in graph.of(Signal):
+    for key in [*graph.of(Signal), *graph.of(Align)]:
         ports = sorted(port for port, _ in graph.inputs(key))
         if not ports or _doubled(ports):
             yield f"{key} has the inputs {ports}"

@@ -1,49 +1,35 @@
-"""The only file that knows Ultralytics' model classes: how its layers are wired and what its head holds.
-
-Names are read from the model (the head's inputs, its branches, its strides), never from layer numbers,
-which differ between families.
-"""
+"""A model and its graph: traced as it is trained, or as a frozen teacher runs, and its parts by name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import log2
 from typing import Any
 
 import torch.fx as fx
-from torch import Tensor, nn
-from ultralytics.nn.modules.head import Detect
+from torch import nn
 
-from kdgraph.graph.trace import trace_module
-from kdgraph.nn.dfl import distances
+from kdgraph.graph.head_names import class_logits, head_names
+from kdgraph.graph.heads import Head, describe, find_head, level_name, task_of
+from kdgraph.graph.trace import Stopped, trace_module
+from kdgraph.graph.walk import is_layered, last_path, sources, unprompted, unwrapped, walk_of
 
-__all__ = ["Head", "TracedModel", "trace", "trace_model"]
+__all__ = ["Head", "TracedModel", "level_name", "trace", "trace_model"]
 
-
-@dataclass(frozen=True)
-class Head:
-    """What a detection head is: its classes, DFL bins per side (1: none), strides in pixels, branches."""
-
-    classes: int
-    reg_max: int
-    strides: tuple[int, ...]
-    end2end: bool
-
-    @property
-    def levels(self) -> tuple[str, ...]:
-        """P-levels, finest first: stride 8 is `p3`."""
-        return tuple(level_name(stride) for stride in self.strides)
+Traced = tuple[fx.GraphModule, Mapping[str, fx.Node]]
 
 
 @dataclass(frozen=True)
 class TracedModel:
-    """A model and its training-mode graph.
+    """A model and its graph.
 
-    `names` maps every tap name, semantic (`neck.p3`) or raw (`model.16.cv2.conv`), to a node of
-    `module.graph`; the nodes hold their raw path in `meta["path"]`. `backbone` are the raw paths of the
-    backbone's layers, from which `backbone.p3 ...` are named once strides are known.
+    `names` maps every tap name, semantic (`head.cls`) or raw (`model.16.cv2.conv`), to a node of
+    `module.graph`; the nodes hold their raw path in `meta["path"]`. `backbone` and `neck` are the raw paths
+    of the backbone's layers and of what the head reads, from which `backbone.p3`, `neck.p3` ... are named
+    once strides are known. `channels` are those of the images it takes, 0 where no convolution tells.
+    `task` is Ultralytics' word for what the model does. `beheaded` says why the last layer is not in the
+    graph, where it is not. A `foreign` module, not Ultralytics', has raw names only, and no task.
     """
 
     source: nn.Module
@@ -51,52 +37,40 @@ class TracedModel:
     names: Mapping[str, fx.Node]
     head: Head | None
     backbone: tuple[str, ...] = ()
+    neck: tuple[str, ...] = ()
+    channels: int = 3
+    task: str = ""
+    class_names: tuple[str, ...] = ()
+    beheaded: str = ""
+    foreign: bool = False
 
 
-class LayerWalk(nn.Module):
-    """`BaseModel.forward` without its options: each layer reads the layers that its `f` names."""
+def trace_model(model: nn.Module, what: str = "the model", frozen: bool = False) -> TracedModel:
+    """Trace an Ultralytics model (also in its `YOLO`), or any module that takes images [B,C,H,W] first.
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model.model
-
-    def forward(self, images: Tensor) -> Any:
-        value: Any = images
-        outputs: list[Any] = []
-        for layer in self.model:  # type: ignore[union-attr]
-            if layer.f != -1:
-                inputs = [layer.f] if isinstance(layer.f, int) else layer.f
-                taken = [value if i == -1 else outputs[i] for i in inputs]
-                value = taken[0] if isinstance(layer.f, int) else taken
-            value = layer(value)
-            outputs.append(value)
-        return value
-
-
-def trace_model(model: nn.Module, what: str = "the model") -> TracedModel:
-    """Trace an Ultralytics detection model as it runs in training mode.
+    Detectors are traced as they run in training mode: their raw outputs. Other models are traced in training
+    mode too, but in eval mode when `frozen`, as teachers run. A frozen model's last layer is left out where
+    it cannot be traced (the decoder of RT-DETR) or was never told its classes (YOLOE); the graph then returns
+    what that would read. Any other module inside that cannot be traced becomes one node, so that what is
+    around it can be tapped.
 
     Nothing is copied: the graph's modules and parameters are the model's own. Activations lose their
     `inplace` flag, since a tap before an in-place activation would be overwritten (values are the same).
-    Raises GraphError (KD205) for models with data-dependent control flow.
+    Raises GraphError (KD205) for models whose own forward has data-dependent control flow.
     """
+    model = unwrapped(model)
     for module in model.modules():
         if getattr(module, "inplace", False) is True:
             module.inplace = False  # type: ignore[assignment]
-    with _training_head(model):
-        module, paths = trace_module(LayerWalk(model), what)
-    module.graph.lint()
-    detect = _detect(model)
-    if detect is None:
-        return TracedModel(model, module, dict(paths), None, _backbone(model))
-    head = Head(detect.nc, detect.reg_max, tuple(int(s) for s in detect.stride), _end2end(detect))
-    names = dict(_semantic_names(model, detect, head, module, paths))
-    module.recompile()
-    return TracedModel(model, module, {**names, **paths}, head, _backbone(model))
+    if is_layered(model):
+        return _layered(model, what, frozen)
+    with _mode(model, training=not frozen):
+        module, paths = trace_module(model, what, whole=bool)
+    return TracedModel(model, module, dict(paths), None, channels=_channels(model), foreign=True)
 
 
 def trace(model: nn.Module) -> fx.GraphModule:
-    """Trace an Ultralytics model in training mode: images [B,3,H,W] in, the head's raw outputs out.
+    """Trace a model in training mode: images [B,C,H,W] in, the head's raw outputs out.
 
     The GraphModule shares all parameters with `model` and takes any batch and any image size that the
     model takes. Each node's `meta["path"]` is its dotted module path. Raises GraphError (KD205).
@@ -107,16 +81,51 @@ def trace(model: nn.Module) -> fx.GraphModule:
     return module
 
 
-def level_name(stride: float) -> str:
-    """The P-level of a stride in pixels: 8 is `p3`, 32 is `p5`."""
-    return f"p{round(log2(stride))}"
+def _layered(model: nn.Module, what: str, frozen: bool) -> TracedModel:
+    detect = find_head(model)
+    with _mode(model, training=detect is not None or not frozen):
+        (module, paths), beheaded = _walked(model, what, frozen)
+    names = dict(paths)
+    if detect is not None and not beheaded:
+        names = {**dict(head_names(model, detect, module, paths)), **paths}
+    elif task_of(model) == "classify":
+        names = {"head.cls": class_logits(module), **paths}
+    module.graph.lint()
+    module.recompile()
+    return TracedModel(
+        model,
+        module,
+        names,
+        describe(detect) if detect is not None and not beheaded else None,
+        _backbone(model),
+        sources(model),
+        _channels(model),
+        task_of(model),
+        _class_names(model),
+        beheaded,
+    )
+
+
+def _walked(model: Any, what: str, frozen: bool) -> tuple[Traced, str]:
+    """The trace, and in words why the last layer is not in it, where it is not."""
+    last = last_path(model)
+    if frozen and unprompted(model):
+        beheaded = "it was never told its classes: `model.set_classes`, then `model.save`"
+    else:
+        try:
+            return trace_module(walk_of(model), what, whole=lambda path: path != last), ""
+        except Stopped as stopped:
+            if not frozen or stopped.where != last:
+                raise
+        beheaded = f"what its last layer, {type(model.model[-1]).__name__}, does depends on the data"
+    return trace_module(walk_of(model, headless=True), what, whole=bool), beheaded
 
 
 @contextmanager
-def _training_head(model: nn.Module) -> Iterator[None]:
-    """Heads branch on `training`, and the trace freezes the branch: it must be the training one."""
+def _mode(model: nn.Module, training: bool) -> Iterator[None]:
+    """Heads branch on `training`, and a trace freezes the branch."""
     before = [(module, module.training) for module in model.modules()]
-    model.train()
+    model.train(training)
     try:
         yield
     finally:
@@ -124,71 +133,17 @@ def _training_head(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _detect(model: nn.Module) -> Detect | None:
-    return next((m for m in model.modules() if isinstance(m, Detect)), None)
-
-
-def _end2end(detect: Detect) -> bool:
-    return getattr(detect, "one2one_cv2", None) is not None
-
-
 def _backbone(model: nn.Module) -> tuple[str, ...]:
     count = len(getattr(model, "yaml", {}).get("backbone", ()))
     return tuple(f"model.{i}" for i in range(count))
 
 
-def _semantic_names(
-    model: nn.Module, detect: Detect, head: Head, traced: fx.GraphModule, paths: Mapping[str, fx.Node]
-) -> Iterator[tuple[str, fx.Node]]:
-    """Yield (tap name, node) for the neck's levels and the head's branches."""
-    module_paths = {id(m): path for path, m in model.named_modules()}
-    for level, source in zip(head.levels, detect.f, strict=True):
-        yield f"neck.{level}", paths[f"model.{source}"]
-    result = next(n for n in traced.graph.nodes if n.op == "output").args[0]
-    branches = [("head", detect.one2many, result.get("one2many", result))]
-    if head.end2end:
-        branches.append(("head.o2o", detect.one2one, result["one2one"]))
-    for prefix, branch, outputs in branches:
-        yield from _branch_names(prefix, branch, outputs, head, traced, paths, module_paths)
+def _channels(model: nn.Module) -> int:
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    return first.in_channels if first is not None else 0
 
 
-def _branch_names(
-    prefix: str,
-    branch: Mapping[str, nn.ModuleList],
-    outputs: Mapping[str, fx.Node],
-    head: Head,
-    traced: fx.GraphModule,
-    paths: Mapping[str, fx.Node],
-    module_paths: Mapping[int, str],
-) -> Iterator[tuple[str, fx.Node]]:
-    bins = head.reg_max > 1
-    yield f"{prefix}.cls", outputs["scores"]
-    if bins:
-        yield f"{prefix}.dfl", outputs["boxes"]
-    yield f"{prefix}.box", _distances(traced, outputs["boxes"], head, f"{prefix}.box")
-    for level, tower in zip(head.levels, branch["cls_head"], strict=True):
-        yield from _tower_names(f"{prefix}.cls.{level}", tower, paths, module_paths)
-    for level, tower in zip(head.levels, branch["box_head"], strict=True):
-        boxes = paths[module_paths[id(tower)]]
-        yield from _tower_names(f"{prefix}.{'dfl' if bins else 'box'}.{level}", tower, paths, module_paths)
-        yield f"{prefix}.box.{level}", _distances(traced, boxes, head, f"{prefix}.box.{level}")
-
-
-def _tower_names(
-    name: str, tower: nn.Module, paths: Mapping[str, fx.Node], module_paths: Mapping[int, str]
-) -> Iterator[tuple[str, fx.Node]]:
-    """The tower's output, and each of its hidden stages by position: `head.cls.p4.0`."""
-    yield name, paths[module_paths[id(tower)]]
-    for index, stage in enumerate(list(tower.children())[:-1]):
-        yield f"{name}.{index}", paths[module_paths[id(stage)]]
-
-
-def _distances(traced: fx.GraphModule, boxes: fx.Node, head: Head, name: str) -> fx.Node:
-    """The node of the decoded distances: beside the graph's outputs, so it costs nothing unless tapped."""
-    if head.reg_max == 1:
-        return boxes
-    last = next(n for n in traced.graph.nodes if n.op == "output")
-    with traced.graph.inserting_before(last):
-        node = traced.graph.call_function(distances, (boxes, head.reg_max))
-    node.meta["path"] = name
-    return node
+def _class_names(model: nn.Module) -> tuple[str, ...]:
+    names = getattr(model, "names", None) or {}
+    ordered = [names[number] for number in sorted(names)] if isinstance(names, Mapping) else names
+    return tuple(map(str, ordered))

@@ -8,9 +8,13 @@ from pathlib import Path
 
 _FAMILY = re.compile(r"^yolo(e-)?v?\d+")  # the scale letter follows it: yolov8-p2 -> yolov8n-p2
 _CHECKPOINT = re.compile(r"(yolo(v|e-)?\d|yoloe-v|rtdetr-).*\.pt$")
-_NO_DETECTOR = re.compile(r"cls|sem|depth|world|yoloe|rtdetr")
 _SCALE = re.compile(r"^  ([a-z]): \[", re.MULTILINE)
-_CLASSES = {"-oiv7": 601, "-obb": 15}  # released checkpoints whose class count is not their yaml's
+_CLASSES = {"-oiv7": 601, "-obb": 15, "-ade20k": 150}  # where a checkpoint's count is not its yaml's
+_RELEASED = (  # how the name of a checkpoint differs from its architecture's
+    (re.compile(r"-(oiv7|ade20k|pf)$"), ""),
+    (re.compile(r"^(yolov5.)6u$"), r"\1-p6"),
+    (re.compile(r"^(yolov[35].*)u$"), r"\1"),
+)
 
 
 @functools.cache
@@ -35,21 +39,19 @@ def downloads() -> frozenset[str]:
 
 
 def known_names() -> list[str]:
-    """Detectors that a spec may name without having the file: `yolo11n`, `yolo11n.yaml`, `yolo11n.pt`, ..."""
+    """Models that a spec may name without having the file: `yolo11n`, `yolo11n.yaml`, `yolo11n.pt`, ..."""
     stems = architectures()
-    names = {*stems, *(f"{stem}.yaml" for stem in stems), *downloads()}
-    return sorted(name for name in names if not _NO_DETECTOR.search(name))
+    return sorted({*stems, *(f"{stem}.yaml" for stem in stems), *downloads()})
 
 
 def architecture_of(weights: str) -> tuple[str, int | None] | None:
     """Architecture and class count of a released checkpoint, None when its name does not tell.
 
     The count is None when it is the yaml's own: `yolo11m.pt` -> `("yolo11m", None)`,
-    `yolov8n-oiv7.pt` -> `("yolov8n", 601)`, `yolov5nu.pt` -> `("yolov5n", None)`.
+    `yolov8n-oiv7.pt` -> `("yolov8n", 601)`, `yolov5nu.pt` -> `("yolov5n", None)`, `yolov5n6u.pt` ->
+    `("yolov5n-p6", None)`.
     """
     stem = Path(weights).stem
     classes = next((count for suffix, count in _CLASSES.items() if stem.endswith(suffix)), None)
-    for candidate in (stem, stem.removesuffix("-oiv7"), re.sub(r"^(yolov[35].*)u$", r"\1", stem)):
-        if candidate in architectures():
-            return candidate, classes
-    return None
+    candidates = [stem, *(pattern.sub(name, stem) for pattern, name in _RELEASED)]
+    return next(((name, classes) for name in candidates if name in architectures()), None)

@@ -95,7 +95,7 @@ class TaskAligned(nn.Module):
         overlap = torch.where(near, self._overlap(truth, self._decode(boxes, points, stride), image), 0)
         merit = scores[image, label].float().sigmoid().pow(self.alpha) * overlap.pow(self.beta)
         chosen = self._best(merit) & near
-        return _one_target_each(chosen, overlap, image, boxes.shape[0])
+        return one_target_each(chosen, overlap, image, boxes.shape[0])
 
     def _check(self, boxes: Tensor, scores: Tensor, feats: Sequence[Tensor]) -> None:
         if len(feats) != len(self.strides):
@@ -137,7 +137,7 @@ class TaskAligned(nn.Module):
         return f"nc={self.nc}, reg_max={self.reg_max}, strides={self.strides}, topk={self.topk}"
 
 
-def _one_target_each(chosen: Tensor, overlap: Tensor, image: Tensor, images: int) -> tuple[Tensor, Tensor]:
+def one_target_each(chosen: Tensor, overlap: Tensor, image: Tensor, images: int) -> tuple[Tensor, Tensor]:
     """Foreground `[B, A]` and target `[B, A]` (-1: none) from the pairs chosen `[N, A]`.
 
     Only minima and maxima are scattered, which give the same result in any order, on every device.

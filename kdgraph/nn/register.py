@@ -60,11 +60,12 @@ def criterion(
 ) -> Callable[[CriterionClass], CriterionClass]:
     """Register a subclass of `kdgraph.Criterion`, which says its distance in `compare`.
 
-    `takes`: the layouts it can compare, of features, cls, dfl and box. `masked`: whether it takes a mask;
-    `channels`: whether both sides must have the same channels (None: as the class says). `reads`: the signals
-    that `compare` gets by keyword (`kdgraph.spec.components.base.Signal`). `wires`: what the constructor is
-    told, the `bins` per side of DFL logits or the `channels` of both sides. `maps`: only maps [B,C,H,W] will
-    do. `default_mask`, `default_adapter`: those of an edge that names none. `source`: the paper.
+    `takes`: the layouts it can compare, of features, cls, dfl, box, mask, kpt and angle. `masked`: whether it
+    takes a mask; `channels`: whether both sides must have the same channels (None: as the class says).
+    `reads`: the signals that `compare` gets by keyword (`kdgraph.spec.components.base.Signal`). `wires`: what
+    the constructor is told, the `bins` per side of DFL logits, the `channels` of both sides, or of
+    `keypoints` how many there are, of how many numbers each. `maps`: only maps [B,C,H,W] will do.
+    `default_mask`, `default_adapter`: those of an edge that names none. `source`: the paper.
     """
     use = Use("criterion", name, {"takes": list(takes) or ["features"]})
 
@@ -73,7 +74,7 @@ def criterion(
         use.check_class(cls, Criterion, "kdgraph.Criterion", _COMPARE)
         layouts = use.chosen("takes", takes, get_args(Layout), needed=True)
         signals = use.chosen("reads", reads, get_args(Signal))
-        told = use.chosen("wires", wires, ("bins", "channels"))
+        told = use.chosen("wires", wires, ("bins", "channels", "keypoints"))
         use.check_known("default_mask", default_mask, [*MASKS])
         use.check_known("default_adapter", default_adapter, [*ADAPTERS])
         use.check_call(cls, _COMPARE, signals)

@@ -8,6 +8,7 @@ to be told what they are wired to, as further keyword arguments:
 | criterion `kl`, `box_l2`, `iou` | `bins`: bins per side of DFL logits (default None: classes, distances) |
 | criterion `ld`, `ddf`, `m2d2` | `bins`, at least 2 |
 | criterion `mgd`, `fgd` | `channels` of both sides |
+| criterion `keypoints` | `keypoints`: how many, and of how many numbers each, 2 or 3 |
 | mask `valuable_region` | `strides` of the head's levels, finest first |
 | every adapter | `student_shape`, `teacher_shape`: `[B, C, H, W]`, of which only C, H and W matter |
 """
@@ -57,6 +58,9 @@ CRITERIA: Mapping[str, type[criteria.Criterion]] = {
     "m2d2": criteria.MultimodalDFL,
     "box_l2": criteria.BoxL2,
     "iou": criteria.BoxOverlap,
+    "masks": criteria.InstanceMasks,
+    "keypoints": criteria.Keypoints,
+    "angle": criteria.BoxAngle,
 }
 
 
@@ -111,7 +115,12 @@ def install(kind: Kind, name: str, cls: type[nn.Module]) -> None:
 
 
 def criterion(
-    name: str, *, bins: int | None = None, channels: tuple[int, int] | None = None, **options: Any
+    name: str,
+    *,
+    bins: int | None = None,
+    channels: tuple[int, int] | None = None,
+    keypoints: tuple[int, int] | None = None,
+    **options: Any,
 ) -> criteria.Criterion:
     """The criterion called `name`: `forward(student, teacher, mask=None, **signals) -> loss`.
 
@@ -121,7 +130,7 @@ def criterion(
     """
     checked = _checked("criterion", name, options)
     build: Callable[..., Any] = CRITERIA.get(name) or _REGISTERED["criterion"][name]
-    wires = _wired("criterion", name, build, bins=bins, channels=channels)
+    wires = _wired("criterion", name, build, bins=bins, channels=channels, keypoints=keypoints)
     made: criteria.Criterion = build(**checked, **wires)
     return made
 

@@ -12,23 +12,33 @@ import yaml
 
 from kdgraph.errors import DataError, Diagnostic, Span, closest, quoted
 
+_GLYPHS = ("A", "E", "H", "T", "star", "ring", "triangle", "arrow")
+
 BUILTIN: Mapping[str, tuple[str, ...]] = {
-    "builtin:glyphs": ("A", "E", "H", "T", "star", "ring", "triangle", "arrow"),
+    f"builtin:glyphs{task}": _GLYPHS for task in ("", "-seg", "-pose", "-obb")
 }
 """Datasets that kdgraph makes itself, with their classes."""
+
+BUILTIN_KEYPOINTS: Mapping[str, tuple[int, int]] = {"builtin:glyphs-pose": (5, 3)}
+"""Those of them that are poses: keypoints, and numbers for each."""
 
 _SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
 class DataInfo:
-    """A dataset's classes; `path` is its yaml, None for one that kdgraph makes itself."""
+    """A dataset's classes; `path` is its yaml, None for one that kdgraph makes itself.
+
+    kpt_shape: keypoints of each object, and numbers for each keypoint (x and y, or x, y and visibility); None
+    for a dataset without them.
+    """
 
     name: str
     nc: int
     names: dict[int, str]
     channels: int
     path: Path | None
+    kpt_shape: tuple[int, int] | None = None
 
 
 def data_info(data: str, base: Path | None = None, *, span: Span | None = None) -> DataInfo:
@@ -41,7 +51,9 @@ def data_info(data: str, base: Path | None = None, *, span: Span | None = None) 
     """
     if data.startswith("builtin:"):
         classes = _builtin(data, span)
-        return DataInfo(data.removeprefix("builtin:"), len(classes), dict(enumerate(classes)), 3, None)
+        keypoints = BUILTIN_KEYPOINTS.get(data)
+        name = data.removeprefix("builtin:")
+        return DataInfo(name, len(classes), dict(enumerate(classes)), 3, None, keypoints)
     path = find_dataset(data, base, span=span)
     content = read_dataset(path, span=span)
     names, faults = _class_names(content)
@@ -49,7 +61,8 @@ def data_info(data: str, base: Path | None = None, *, span: Span | None = None) 
     faults += _faults_of_options(content)
     if faults:
         raise DataError(*(Diagnostic("KD402", f"{path}: {fault}", span, hint) for fault, hint in faults))
-    return DataInfo(path.stem, len(names), names, content.get("channels", 3), path)
+    channels, shape = content.get("channels", 3), content.get("kpt_shape")
+    return DataInfo(path.stem, len(names), names, channels, path, shape and (shape[0], shape[1]))
 
 
 def find_dataset(data: str, base: Path | None = None, *, span: Span | None = None) -> Path:
@@ -101,7 +114,8 @@ _YAML_HINT = "a dataset yaml has the keys 'train', 'val' and 'names', as Ultraly
 
 def _builtin(data: str, span: Span | None) -> tuple[str, ...]:
     if data not in BUILTIN:
-        hint = f"there is {' and '.join(BUILTIN)}"
+        near = closest(data.removeprefix("builtin:"), [name.removeprefix("builtin:") for name in BUILTIN])
+        hint = f"did you mean builtin:{near[0]}?" if near else f"there are {', '.join(BUILTIN)}"
         raise DataError(Diagnostic("KD401", f"unknown built-in dataset {quoted(data)}", span, hint))
     return BUILTIN[data]
 
@@ -157,9 +171,20 @@ def _faults_of_options(content: dict[str, Any]) -> list[tuple[str, str]]:
         faults.append((f"'channels' is {channels!r}", "write the number of image channels, e.g. 3"))
     if root is not None and not isinstance(root, str):
         faults.append((f"'path' is {root!r}", "write the folder of the dataset, or leave it out"))
-    if shape is not None and not (isinstance(shape, list) and len(shape) == 2 and all(map(_is_count, shape))):
-        faults.append((f"'kpt_shape' is {shape!r}", "write keypoints and numbers for each, e.g. [17, 3]"))
+    if shape is not None:
+        faults += _faults_of_keypoints(shape, content.get("flip_idx"))
     return faults
+
+
+def _faults_of_keypoints(shape: object, flipped: Any) -> list[tuple[str, str]]:
+    if not (isinstance(shape, list) and len(shape) == 2 and _is_count(shape[0]) and shape[1] in (2, 3)):
+        hint = "write keypoints and numbers for each (2: x, y; 3: with visibility), e.g. [17, 3]"
+        return [(f"'kpt_shape' is {shape!r}", hint)]
+    numbers = isinstance(flipped, list) and all(isinstance(each, int) for each in flipped)
+    if flipped is None or (numbers and sorted(flipped) == list(range(shape[0]))):
+        return []
+    hint = f"list for each of the {shape[0]} keypoints the number (from 0) of the one it becomes in a mirror"
+    return [(f"'flip_idx' is {flipped!r}", hint)]
 
 
 def _is_count(value: object) -> bool:

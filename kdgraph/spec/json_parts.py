@@ -7,11 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from kdgraph.spec.reading.edges import NAME_PATTERN
+from kdgraph.spec.reading.names import NAME_PATTERN
 
 Schema = dict[str, Any]
 
 NULL: Schema = {"type": "null"}
+TEXT: Schema = {"type": "string", "pattern": r"\S"}
+SCALAR: Schema = {"type": ["string", "number", "boolean"]}
+"""What is read as the text it was written as: `name: 2024`."""
 
 
 def object_of(
@@ -23,7 +26,7 @@ def object_of(
     """A closed map whose keys have the descriptions of the fields of `model`."""
     described = {(field.alias or name): field.description for name, field in model.model_fields.items()}
     properties = {
-        key: {"description": described[key], **(any_of(schema, NULL) if key in nullable else schema)}
+        key: {"description": described.get(key), **(any_of(schema, NULL) if key in nullable else schema)}
         for key, schema in schemas.items()
     }
     return {
@@ -34,10 +37,15 @@ def object_of(
     }
 
 
-def named(schema: Schema, **bounds: int) -> Schema:
+def name(taken: Collection[str] = ()) -> Schema:
+    """A name that the user chose, none of those `taken`."""
+    schema: Schema = {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
+    return {**schema, "not": {"enum": list(taken)}} if taken else schema
+
+
+def named(schema: Schema, taken: Collection[str] = (), **bounds: int) -> Schema:
     """A map whose keys are names that the user chose."""
-    names = {"pattern": f"^{NAME_PATTERN}$"}
-    return {"type": "object", "propertyNames": names, "additionalProperties": schema, **bounds}
+    return {"type": "object", "propertyNames": name(taken), "additionalProperties": schema, **bounds}
 
 
 def choice(schemas: Mapping[str, Schema]) -> Schema:

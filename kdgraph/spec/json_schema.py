@@ -12,14 +12,27 @@ from collections.abc import Collection
 
 from kdgraph.spec.components import COMPONENTS, ComponentInfo, Kind
 from kdgraph.spec.components.base import TAP_PATTERN
-from kdgraph.spec.json_parts import NULL, Schema, any_of, choice, named, object_of, one_or_many, ref
+from kdgraph.spec.json_parts import (
+    NULL,
+    SCALAR,
+    TEXT,
+    Schema,
+    any_of,
+    choice,
+    name,
+    named,
+    object_of,
+    one_or_many,
+    ref,
+)
+from kdgraph.spec.json_teachers import MODEL, of_edge, of_several_teachers, only_teacher, teacher
 from kdgraph.spec.modules import MODULE_PATTERN
 from kdgraph.spec.parse import NULLABLE, OUTPUTS
 from kdgraph.spec.plugins import NAME_PATTERN as COMPONENT_PATTERN
-from kdgraph.spec.reading.edges import NAME_PATTERN
 from kdgraph.spec.reading.edges import NULLABLE as EDGE_NULLABLE
 from kdgraph.spec.reading.phases import ALL
 from kdgraph.spec.reading.phases import NULLABLE as PHASE_NULLABLE
+from kdgraph.spec.reading.teachers import RESERVED
 from kdgraph.spec.reading.weights import LEVEL_PATTERN, SCHEDULES
 from kdgraph.spec.recipes import RECIPES
 from kdgraph.spec.schema import (
@@ -31,15 +44,12 @@ from kdgraph.spec.schema import (
     Spec,
     SpliceSpec,
     TapSpec,
-    TeacherSpec,
 )
 from kdgraph.spec.train_args import STUDENT, TEACHER, Argument, arguments
 
 _OPEN = "-with-plugins"
 _NUMBER: Schema = {"type": "number"}
 _NOT_NEGATIVE: Schema = {"type": "number", "minimum": 0}
-_TEXT: Schema = {"type": "string", "pattern": r"\S"}
-_SCALAR: Schema = {"type": ["string", "number", "boolean"]}  # parse takes `name: 2024` for the text it is
 
 
 def json_schema() -> Schema:
@@ -53,8 +63,9 @@ def json_schema() -> Schema:
             {
                 "kdgraph": {"const": VERSION},
                 "student": ref("student"),
-                "teacher": ref("teacher"),
-                "data": _TEXT,
+                "teacher": only_teacher(),
+                "teachers": named(ref("teacher"), RESERVED, minProperties=1),
+                "data": TEXT,
                 "plugins": one_or_many(
                     {"type": "string", "pattern": f"^{MODULE_PATTERN}$"}, uniqueItems=True
                 ),
@@ -65,9 +76,11 @@ def json_schema() -> Schema:
                 "train": ref("train"),
                 "outputs": one_or_many({"enum": list(OUTPUTS)}),
             },
-            required=["student", "teacher", "edges"],
+            required=["student", "edges"],
             nullable=NULLABLE,
         ),
+        "oneOf": [{"required": ["teacher"]}, {"required": ["teachers"]}],
+        "allOf": [of_several_teachers()],
         "if": {"required": ["plugins"], "properties": {"plugins": {"not": NULL}}},
         "then": {"properties": _with_components(_OPEN)},
         "else": {"properties": _with_components("")},
@@ -84,11 +97,9 @@ def _with_components(suffix: str) -> Schema:
 
 
 def _definitions() -> Schema:
-    model = {"model": _TEXT, "trust": {"type": "boolean"}}
-    teacher = {**model, "train": _train(TEACHER)}
     return {
-        "student": any_of(_TEXT, object_of(ModelSpec, model, required=["model"])),
-        "teacher": any_of(_TEXT, object_of(TeacherSpec, teacher, required=["model"])),
+        "student": any_of(TEXT, object_of(ModelSpec, MODEL, required=["model"])),
+        "teacher": teacher(_train(TEACHER)),
         "tap": {"type": "string", "pattern": f"^{TAP_PATTERN}$"},
         "taps": any_of(one_or_many(ref("tap"), minItems=1, uniqueItems=True), _two_sides()),
         "splice": _splice(),
@@ -114,9 +125,8 @@ def _splice() -> Schema:
 
 
 def _phase() -> Schema:
-    name = {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
-    edges = any_of({"const": ALL}, one_or_many(name, minItems=1, uniqueItems=True))
-    schemas = {"name": name, "until": _NUMBER, "edges": edges}
+    edges = any_of({"const": ALL}, one_or_many(name(), minItems=1, uniqueItems=True))
+    schemas = {"name": name(), "until": _NUMBER, "edges": edges}
     return object_of(PhaseSpec, schemas, required=["name", "edges"], nullable=PHASE_NULLABLE)
 
 
@@ -132,6 +142,7 @@ def _edge(suffix: str) -> Schema:
         "warmup": _NOT_NEGATIVE,
         "level": one_or_many(ref("level"), minItems=1, uniqueItems=True),
         "splice": ref("splice"),
+        "teacher": of_edge(),
     }
     return object_of(EdgeSpec, schemas, required=["taps", "criterion"], nullable=EDGE_NULLABLE)
 
@@ -198,7 +209,7 @@ def _argument(argument: Argument) -> Schema:
     if not argument.types:
         return {"description": argument.help}
     alternatives: list[Schema] = [{"type": name} for name in sorted(argument.types - {"string"})]
-    alternatives += [_SCALAR] if "string" in argument.types else []
+    alternatives += [SCALAR] if "string" in argument.types else []
     alternatives += [NULL] if argument.optional else []
     bound = {"minimum": 1} if argument.name == "epochs" else {}
     return {"description": argument.help, **any_of(*alternatives), **bound}

@@ -6,19 +6,23 @@ import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from kdgraph.errors import Diagnostic, Span, SpecError, closest, quoted
 from kdgraph.spec.nodes import Items, Map, Node, Text
 from kdgraph.spec.places import Places
 from kdgraph.spec.reading.components import read_component
-from kdgraph.spec.reading.edges import check_name, edge_places, read_edges
+from kdgraph.spec.reading.edges import read_edges
 from kdgraph.spec.reading.faults import Faults, Reader, spans_of
-from kdgraph.spec.reading.models import read_student, read_teacher
+from kdgraph.spec.reading.functions import named_module
+from kdgraph.spec.reading.models import read_student
+from kdgraph.spec.reading.names import check_name
 from kdgraph.spec.reading.phases import check_phases, read_phases
 from kdgraph.spec.reading.plugins import read_plugins
+from kdgraph.spec.reading.recipes import edge_places, recipe_of
+from kdgraph.spec.reading.roles import check_teachers, join_teachers, role_names
 from kdgraph.spec.reading.scope import Scope
 from kdgraph.spec.reading.taps import read_taps
+from kdgraph.spec.reading.teachers import read_teacher, read_teachers
 from kdgraph.spec.reading.values import as_map, expected, fail, is_null, plain, text
 from kdgraph.spec.schema import VERSION, Output, Spec, TapSpec, located
 from kdgraph.spec.source import SMALLEST, read_source
@@ -74,7 +78,8 @@ def _spec(root: Node, folder: Path) -> Spec:
     readers: dict[str, Reader] = {
         "kdgraph": _version,
         "student": partial(read_student, holder=_holder(mapping, "student")),
-        "teacher": partial(read_teacher, holder=_holder(mapping, "teacher")),
+        "teacher": partial(read_teacher, holder=_holder(mapping, "teacher"), scope=scope),
+        "teachers": partial(read_teachers, scope=scope),
         "data": lambda node: text(node, "the name of a dataset yaml", "write coco8.yaml, or builtin:glyphs"),
         "plugins": lambda node: _loaded(scope),
         "taps": _taps,
@@ -84,28 +89,39 @@ def _spec(root: Node, folder: Path) -> Spec:
         "train": lambda node: read_train(node, STUDENT),
         "outputs": _outputs,
     }
-    values = faults.fields(
-        mapping, "a spec", readers, ["student", "teacher", "edges"], NULLABLE, _start(mapping)
-    )
+    one = scope.teachers_known and "teachers" not in mapping.entries
+    required = ["student", *(["teacher"] if one else []), "edges"]
+    values = faults.fields(mapping, "a spec", readers, required, NULLABLE, _start(mapping))
     with faults.gathered():
-        _check_teacher(mapping, values)
+        join_teachers(mapping, values)
+    with faults.gathered():
+        check_teachers(mapping, values)
     with faults.gathered():
         if places and "edges" in values and values.get("phases"):
             check_phases(values["phases"], values["edges"], places, scope.epochs)
     faults.check()
-    return located(Spec(**values), spans_of(mapping))
+    return located(Spec(**values, recipe=recipe_of(mapping.get("edges"))), spans_of(mapping))
 
 
 def _scope(mapping: Map, folder: Path) -> Scope:
     """What edges may refer to; plugins are loaded for that."""
     written = mapping.get("plugins")
     scope = Scope(_named(mapping.get("taps")), _epochs(mapping))
+    names = role_names(mapping)
+    scope = replace(scope, teachers_known=False) if names is None else replace(scope, teachers=names)
     if written is None or is_null(written):
         return scope
     try:
-        return replace(scope, plugins=read_plugins(written, folder))
+        return replace(scope, plugins=read_plugins(written, folder, _with_models(mapping)))
     except SpecError as error:
         return replace(scope, lost=error.diagnostics)
+
+
+def _with_models(mapping: Map) -> set[str]:
+    """The modules that teachers come from."""
+    several = mapping.get("teachers")
+    teachers = [mapping.get("teacher"), *_named(several).values()]
+    return {named_module(teacher.get("python")) for teacher in teachers if isinstance(teacher, Map)}
 
 
 def _loaded(scope: Scope) -> tuple[str, ...]:
@@ -156,18 +172,6 @@ def _output(node: Node) -> Output:
     matches = closest(name, OUTPUTS)
     hint = f"did you mean '{matches[0]}'?" if matches else "choose among taps and teacher"
     raise fail("KD104", node, f"{quoted(name)} is nothing a forward can return", hint)
-
-
-def _check_teacher(mapping: Map, values: dict[str, Any]) -> None:
-    """A teacher that has to be trained needs the data."""
-    teacher = values.get("teacher")
-    if teacher is None or teacher.train is None or "data" in mapping.entries:
-        return
-    place = teacher.span("train")
-    message = "teacher.train: the teacher is to be trained, but the spec has no data"
-    raise SpecError(
-        Diagnostic("KD101", message, place, "add `data: …`, or use a teacher that is trained already")
-    )
 
 
 def _epochs(mapping: Map) -> int:

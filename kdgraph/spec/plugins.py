@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from kdgraph.errors import Diagnostic, Span, SpecError
 from kdgraph.spec import modules
@@ -72,17 +73,31 @@ def load(name: str, folder: Path, *, span: Span | None = None) -> None:
     """Run the plugin `name`, a module in `folder` or else an importable one, unless this was done before.
 
     A module of that name from another folder makes room for it, with its components. `span` is where the spec
-    names the plugin. Raises SpecError (KD114) when there is no such module, when it raises, or when it
-    registers nothing.
+    names the plugin. Raises SpecError (KD114) when there is no such module, or when it raises.
     """
     try:
         _forget(modules.make_room(name, folder))
         _run(name, folder)
     except modules.ModuleFault as fault:
         raise SpecError(Diagnostic("KD114", f"plugins: {fault.message}", span, fault.hint)) from None
-    if not any(_brought_by([name])):
-        hint = "put @kdgraph.register.criterion(…), or mask or adapter, above each of its classes"
-        raise SpecError(Diagnostic("KD114", f"plugins: {name} registers nothing", span, hint))
+
+
+def registers(name: str) -> bool:
+    """Whether the plugin `name` brought any component."""
+    return any(_brought_by([name]))
+
+
+def function(name: str) -> Callable[[], Any] | None:
+    """What `module:function` names in a plugin that was loaded; None where it has no such function."""
+    module, _, wanted = name.partition(":")
+    found = getattr(sys.modules[module], wanted, None) if module in sys.modules else None
+    return found if callable(found) else None
+
+
+def functions(module: str) -> list[str]:
+    """The names of what `function` may give of a plugin that was loaded."""
+    held = vars(sys.modules[module]) if module in sys.modules else {}
+    return [name for name, value in held.items() if callable(value) and not name.startswith("_")]
 
 
 def _run(name: str, folder: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from kdgraph.errors import Span
 
@@ -58,11 +58,44 @@ class ModelSpec(Located):
     )
 
 
+STUDENT = "student"
+"""The role of the model that learns; as a teacher it is the student itself."""
+
+STUDENT_EMA = "student.ema"
+"""As a teacher: the exponential moving average of the student."""
+
+
+SMALLEST_IMAGE = 32
+"""The side of the smallest image in pixels: one cell of a head's coarsest usual level."""
+
+
 class TeacherSpec(ModelSpec):
-    """The model that teaches, which may have to be trained first."""
+    """A model that teaches, which may have to be trained first.
+
+    `model` is also `student.ema`, or what `python` names.
+    """
 
     train: dict[str, Any] | None = Field(
         None, description="Ultralytics train arguments; the teacher is first trained with them on `data`"
+    )
+    python: str | None = Field(
+        None,
+        description="`module:function` in place of `model`: a function of a module listed in `plugins` that "
+        "returns the teacher, a torch.nn.Module that torch.fx can trace",
+    )
+    imgsz: int | None = Field(
+        None,
+        ge=SMALLEST_IMAGE,
+        description="the image size in pixels that the teacher sees, where it is not the student's",
+    )
+    channels: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None, min_length=1, description="which channels of the images the teacher sees, numbered from 0"
+    )
+    classes: dict[str, str] | None = Field(
+        None,
+        min_length=1,
+        description="which class of the student each class of the teacher is, {teacher_name: student_name}; "
+        "by default those of equal names",
     )
 
 
@@ -126,6 +159,11 @@ class EdgeSpec(Located):
     """One term of the loss: a criterion between taps of student and teacher."""
 
     name: str
+    teacher: tuple[str, ...] = Field(
+        ("teacher",),
+        min_length=1,
+        description="which of the `teachers`; of a list of them the average; `student` is the student itself",
+    )
     taps: TapSpec = Field(
         description="what is compared: a name such as neck.*, a list of names, {student: …, teacher: …}, "
         "or an entry of `taps`"
@@ -178,7 +216,10 @@ class Spec(Located):
 
     kdgraph: int = Field(VERSION, description="the version of the spec language")
     student: ModelSpec = Field(description="the model that learns")
-    teacher: TeacherSpec = Field(description="the model that teaches; it is never changed")
+    teachers: dict[str, TeacherSpec] = Field(
+        description="the models that teach, by the names that edges call them; they are never changed. One "
+        "alone is written as `teacher`, and called that"
+    )
     data: str | None = Field(None, description="an Ultralytics dataset yaml, or builtin:glyphs")
     plugins: tuple[str, ...] = Field(
         (),
@@ -199,5 +240,42 @@ class Spec(Located):
     outputs: tuple[Output, ...] = Field(
         (), description="what one forward also returns: taps (the tapped tensors), teacher (its predictions)"
     )
+    recipe: str | None = None
+    """The recipe that the edges come from: it is fitted to the models that are compared."""
     path: Path | None = None
     """The file the spec was read from."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_teacher(cls, values: Any) -> Any:
+        """`teacher=…` is a single one; without any the student is its own."""
+        if isinstance(values, Mapping) and "teacher" in values and "teachers" not in values:
+            one = values["teacher"]
+            rest = {key: value for key, value in values.items() if key != "teacher"}
+            model = one.get("model") if isinstance(one, Mapping) else getattr(one, "model", one)
+            return {**rest, "teachers": {} if model == STUDENT else {"teacher": one}}
+        return values
+
+    @model_validator(mode="after")
+    def _known_teachers(self) -> Spec:
+        """Edges written in Python name teachers that are there."""
+        known = (*self.teachers, STUDENT)
+        for name, edge in self.edges.items():
+            strange = [role for role in edge.teacher if role not in known]
+            if strange:
+                raise ValueError(
+                    f"edge '{name}': no teacher is named {strange[0]}; there is {', '.join(known)}"
+                )
+        return self
+
+    @property
+    def teacher(self) -> TeacherSpec:
+        """The only teacher, or the first of several. Raises LookupError when the student is its own."""
+        if not self.teachers:
+            raise LookupError("the student teaches itself")
+        return next(iter(self.teachers.values()))
+
+
+def follows_student(spec: Spec, role: str) -> bool:
+    """Whether a teacher is the moving average of the student."""
+    return role in spec.teachers and spec.teachers[role].model == STUDENT_EMA

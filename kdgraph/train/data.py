@@ -11,12 +11,16 @@ from kdgraph.graph.quiet import quiet
 from kdgraph.spec.data import DataInfo, data_info, read_dataset
 from kdgraph.train.glyphs import glyphs
 from kdgraph.train.labels import label_faults
+from kdgraph.train.rows import Rows
 from kdgraph.train.splits import images_in, root_of, splits_of
 
 
-def check_dataset(data: str, base: Path | None = None, *, span: Span | None = None) -> str:
+def check_dataset(
+    data: str, base: Path | None = None, *, span: Span | None = None, task: str = "detect"
+) -> str:
     """The path of a dataset yaml that Ultralytics can train on; `base` is the spec's folder.
 
+    task: what the labels are for: detect, segment, pose or obb.
     `builtin:` data is made if it is not there yet, a dataset with a `download:` address is fetched. At most
     2000 label files of each split are read.
 
@@ -24,7 +28,8 @@ def check_dataset(data: str, base: Path | None = None, *, span: Span | None = No
     not fit, KD406 not on disk and no network.
     """
     info = data_info(data, base, span=span)
-    path = info.path or glyphs()
+    rows = _rows(info, task, span)
+    path = info.path or glyphs(name=info.name)
     content = read_dataset(path, span=span)
     with quiet():
         splits = splits_of(path, content)
@@ -32,10 +37,19 @@ def check_dataset(data: str, base: Path | None = None, *, span: Span | None = No
         if missing:
             _fetch(path, content, missing[0], span)
             splits = splits_of(path, content)
-        faults = [fault for split in splits for fault in _faults(split, splits[split], info, content)]
+        faults = [fault for split in splits for fault in _faults(split, splits[split], info.nc, rows)]
     if faults:
         raise DataError(*faults)
     return str(path)
+
+
+def _rows(info: DataInfo, task: str, span: Span | None) -> Rows:
+    """What the lines of its labels must hold. Raises DataError (KD405) for poses without keypoints."""
+    if task == "pose" and info.kpt_shape is None:
+        message = f"{info.name} has no keypoints, which a pose student learns from"
+        hint = "give it a 'kpt_shape', take a student that detects, or use builtin:glyphs-pose"
+        raise DataError(Diagnostic("KD405", message, span, hint))
+    return Rows(task, info.kpt_shape)
 
 
 def split_images(path: Path) -> list[str]:
@@ -83,7 +97,7 @@ def _not_there(path: Path, content: dict[str, Any], missing: Path, span: Span | 
     return Diagnostic("KD401", f"{path}: {missing} does not exist", span, hint)
 
 
-def _faults(split: str, places: list[Path], info: DataInfo, content: dict[str, Any]) -> list[Diagnostic]:
+def _faults(split: str, places: list[Path], classes: int, rows: Rows) -> list[Diagnostic]:
     from ultralytics.data.utils import img2label_paths
 
     images = [image for place in places for image in images_in(place)]
@@ -95,5 +109,4 @@ def _faults(split: str, places: list[Path], info: DataInfo, content: dict[str, A
     if not any(Path(image).is_file() for image in images):
         message = f"none of the {len(images)} {split} images exists, e.g. {images[0]}"
         return [Diagnostic("KD403", message, hint=f"correct the paths in {places[0]}")]
-    shape = content.get("kpt_shape") or (0, 0)
-    return label_faults(img2label_paths(images), split, info.nc, keypoint_columns=shape[0] * shape[1])
+    return label_faults(img2label_paths(images), split, classes, rows)

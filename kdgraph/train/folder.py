@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ __all__ = ["RunFolder"]
 
 @dataclass(frozen=True)
 class RunFolder:
-    """`spec.yaml` (the text as it was), `kdgraph.json` (where it came from, the teacher) and
+    """`spec.yaml` (the text as it was), `kdgraph.json` (where it came from, the teachers) and
     `weights/learnt.pt` (what was trained beside the student, as of `last.pt`).
 
     The student's checkpoints stay plain; adapters and the like live beside them, since only a resume needs
@@ -36,10 +38,13 @@ class RunFolder:
     def learnt(self) -> Path:
         return self.path / "weights" / "learnt.pt"
 
-    def write(self, spec: Spec, teacher: str, data: str) -> None:
-        """Note the experiment when its run begins. Raises RunError (KD504) when that cannot be written."""
+    def write(self, spec: Spec, teachers: Mapping[str, str], data: str, task: str = "detect") -> None:
+        """Note the experiment when its run begins. Raises RunError (KD504) when that cannot be written.
+
+        teachers: role -> path of its checkpoint. task: what the student does, by which its trainer is chosen.
+        """
         try:
-            self._write(spec, teacher, data)
+            self._write(spec, {"teachers": dict(teachers), "data": data, "task": task})
         except OSError as error:
             raise RunError(
                 Diagnostic(
@@ -50,17 +55,30 @@ class RunFolder:
                 )
             ) from error
 
-    def _write(self, spec: Spec, teacher: str, data: str) -> None:
+    def _write(self, spec: Spec, facts: dict[str, Any]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         if spec.path is not None:
             (self.path / "spec.yaml").write_text(spec.path.read_text(encoding="utf-8"), encoding="utf-8")
-        facts = {
+        origin = {
             "source": str(spec.path.absolute()) if spec.path else None,
             "spec": None if spec.path else spec.model_dump(mode="json"),  # made in Python: there is no text
-            "teacher": teacher,
-            "data": data,
         }
-        (self.path / "kdgraph.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        (self.path / "kdgraph.json").write_text(
+            json.dumps({**origin, **facts}, indent=2) + "\n", encoding="utf-8"
+        )
+
+    def notes(self) -> dict[str, str]:
+        """The text of each file that `write` wrote, by name."""
+        files = [self.path / name for name in ("kdgraph.json", "spec.yaml")]
+        return {file.name: file.read_text(encoding="utf-8") for file in files if file.is_file()}
+
+    def restore(self, notes: Mapping[str, str]) -> None:
+        """Write what `notes` gave; processes may do it at the same time."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name, text in notes.items():
+            fresh = self.path / f".{name}.{os.getpid()}"
+            fresh.write_text(text, encoding="utf-8")
+            fresh.replace(self.path / name)
 
     def facts(self) -> dict[str, Any]:
         """What `write` noted. Raises RunError (KD502) when this is no folder of a kdgraph run."""
@@ -72,6 +90,17 @@ class RunFolder:
             )
         facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return facts
+
+    def teachers(self) -> dict[str, str]:
+        """The checkpoint of each teacher that has one, by role."""
+        facts = self.facts()
+        if "teachers" not in facts:  # a run of kdgraph 0.1, which had one
+            return {"teacher": facts["teacher"]}
+        return dict(facts["teachers"])
+
+    def task(self) -> str:
+        """What the student does: detect, segment, pose or obb."""
+        return str(self.facts().get("task", "detect"))
 
     def spec(self) -> Spec:
         """The spec of the run; relative paths in it still start from where it was first read."""

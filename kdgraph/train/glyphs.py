@@ -1,4 +1,7 @@
-"""The built-in dataset `builtin:glyphs`: made on first use, always the same, kept in a cache folder."""
+"""The built-in datasets `builtin:glyphs…`: made on first use, always the same, kept in a cache folder.
+
+There is one for each task: the same pictures, with labels that say in other ways where the glyphs are.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +18,9 @@ import yaml
 from numpy.typing import NDArray
 
 from kdgraph.errors import DataError, Diagnostic
-from kdgraph.train.scenes import GLYPHS, SIZE, Box, draw_scene
+from kdgraph.spec.data import BUILTIN
+from kdgraph.train.glyph_labels import KEYPOINTS, LINES
+from kdgraph.train.scenes import draw_scene
 
 VERSION = 1
 """Part of the seed and of the folder's name: raise it with every change of the pictures or labels."""
@@ -23,24 +29,25 @@ SPLITS = {"train": 320, "val": 96}
 """Number of pictures in each split."""
 
 
-def glyphs(cache: Path | None = None) -> Path:
+def glyphs(cache: Path | None = None, name: str = "glyphs") -> Path:
     """The path of the dataset's yaml, after making the dataset (some seconds) if `cache` has none.
 
-    cache: a folder; by default $KDGRAPH_CACHE, else ~/.cache/kdgraph. The dataset is made in a folder of its
-    own, which is renamed when complete: two processes at once, or one that is killed, leave no half of it.
+    cache: a folder; by default $KDGRAPH_CACHE, else ~/.cache/kdgraph. name: glyphs, or with -seg, -pose or
+    -obb. The dataset is made in a folder of its own, which is renamed when complete: two processes at once,
+    or one that is killed, leave no half of it.
 
     Raises DataError (KD401) when the cache cannot be written or Ultralytics' photographs are missing.
     """
     root = cache or cache_folder()
-    target = root / f"glyphs-v{VERSION}"
+    target = root / f"{name}-v{VERSION}"
     if not (target / "data.yaml").is_file():
         photos = _photographs()
         try:
-            _make(photos, root, target)
+            _make(photos, root, target, name)
         except OSError as error:
             hint = "set KDGRAPH_CACHE to a folder that can be written"
             raise DataError(
-                Diagnostic("KD401", f"builtin:glyphs cannot be made: {error}", hint=hint)
+                Diagnostic("KD401", f"builtin:{name} cannot be made: {error}", hint=hint)
             ) from error
     return target / "data.yaml"
 
@@ -63,18 +70,25 @@ def _photographs() -> list[NDArray[np.uint8]]:
     return found
 
 
-def _make(photos: Sequence[NDArray[np.uint8]], root: Path, target: Path) -> None:
+def _make(photos: Sequence[NDArray[np.uint8]], root: Path, target: Path, name: str) -> None:
     root.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=root))
     try:
         draft.chmod(0o755)  # mkdtemp's folder is private, the dataset need not be
         for number, (split, count) in enumerate(SPLITS.items()):
-            _make_split(photos, draft, split, number, count)
-        content = {"train": "images/train", "val": "images/val", "names": dict(enumerate(GLYPHS))}
+            _make_split(photos, draft, split, number, count, name)
+        content = _content(name)
         (draft / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         _publish(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _content(name: str) -> dict[str, Any]:
+    """What the dataset's yaml says."""
+    content = {"train": "images/train", "val": "images/val"}
+    keypoints = KEYPOINTS if name.endswith("-pose") else {}
+    return {**content, **keypoints, "names": dict(enumerate(BUILTIN[f"builtin:{name}"]))}
 
 
 def _publish(draft: Path, target: Path) -> None:
@@ -88,20 +102,13 @@ def _publish(draft: Path, target: Path) -> None:
 
 
 def _make_split(
-    photos: Sequence[NDArray[np.uint8]], folder: Path, split: str, number: int, count: int
+    photos: Sequence[NDArray[np.uint8]], folder: Path, split: str, number: int, count: int, name: str
 ) -> None:
     images, labels = folder / "images" / split, folder / "labels" / split
     images.mkdir(parents=True)
     labels.mkdir(parents=True)
     for index in range(count):
-        picture, boxes = draw_scene(photos, (VERSION, number, index))
+        picture, shown = draw_scene(photos, (VERSION, number, index))
         if not cv2.imwrite(str(images / f"{index:04}.png"), picture):
             raise OSError(f"{images / f'{index:04}.png'} cannot be written")
-        (labels / f"{index:04}.txt").write_text("".join(map(_line, boxes)), encoding="utf-8")
-
-
-def _line(box: Box) -> str:
-    """A label line: class, then centre, width and height in fractions of the picture."""
-    centre = (box.left + box.right) / 2, (box.top + box.bottom) / 2
-    extent = box.right - box.left, box.bottom - box.top
-    return f"{box.label} " + " ".join(f"{value / SIZE:.6f}" for value in (*centre, *extent)) + "\n"
+        (labels / f"{index:04}.txt").write_text("".join(map(LINES[name], shown)), encoding="utf-8")

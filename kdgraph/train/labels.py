@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kdgraph.errors import Diagnostic, Span
+from kdgraph.train.rows import Rows
 
 SAMPLED = 2000
 """At most this many label files of a split are read, evenly spread over it."""
-
-_BOX_HINT = "each line is `class x y width height`, centre and size from 0 to 1; mend it or take it out"
 
 
 @dataclass
@@ -26,18 +25,18 @@ class _Findings:
 
 
 def label_faults(
-    files: Sequence[str], split: str, classes: int, keypoint_columns: int = 0
+    files: Sequence[str], split: str, classes: int, rows: Rows | None = None
 ) -> list[Diagnostic]:
     """What is wrong with the labels of a split: none at all (KD404), lines that do not fit (KD405).
 
     files: the label file of each image, existing or not. classes: the number of classes of the dataset.
-    keypoint_columns: columns that may follow a box, for a dataset of poses.
+    rows: what their lines must hold; by default boxes.
     """
-    findings = _Findings()
+    findings, rows = _Findings(), rows or Rows()
     for file in files[:: max(1, math.ceil(len(files) / SAMPLED))]:
-        _read(Path(file), classes, keypoint_columns, findings)
+        _read(Path(file), classes, rows, findings)
     if findings.unusable or findings.strangers:
-        return list(_line_faults(findings, split, classes))
+        return list(_line_faults(findings, split, classes, rows.hint))
     if findings.objects or any(_has_text(Path(file)) for file in files):
         return []
     found = sum(Path(file).is_file() for file in files)
@@ -52,15 +51,17 @@ def _has_text(file: Path) -> bool:
     return file.is_file() and bool(file.read_bytes().strip())
 
 
-def _read(file: Path, classes: int, keypoint_columns: int, findings: _Findings) -> None:
+def _read(file: Path, classes: int, rows: Rows, findings: _Findings) -> None:
     if not file.is_file():
         return  # an image without objects needs no label file
     lines = file.read_bytes().decode("utf-8-sig", errors="replace").splitlines()
+    kinds = {rows.is_polygon(len(line.split())) for line in lines if line.strip()}
+    mixed = "boxes and polygons in one file: Ultralytics skips it" if len(kinds) > 1 else ""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         findings.objects += 1
-        reason = _fault(line.split(), keypoint_columns)
+        reason = rows.fault(line.split()) or mixed
         if reason:
             findings.reason = findings.reason or reason
             findings.unusable.append(_span(file, number, line, line))
@@ -68,34 +69,16 @@ def _read(file: Path, classes: int, keypoint_columns: int, findings: _Findings) 
             findings.strangers.append(_span(file, number, line, line.split()[0]))
 
 
-def _fault(fields: list[str], keypoint_columns: int) -> str:
-    """Why Ultralytics could not use a label line; empty when it can."""
-    try:
-        numbers = [float(each) for each in fields]
-    except ValueError:
-        return "not all numbers"
-    count = len(numbers)
-    is_polygon = count > 6 and count % 2 == 1
-    if count != 5 and not is_polygon and count != 5 + keypoint_columns:
-        return f"{count} numbers where a box has 5"
-    if numbers[0] % 1 or numbers[0] < 0:
-        return f"{fields[0]} is no class number"
-    coordinates = numbers[1:5] if count == 5 + keypoint_columns else numbers[1:]
-    if not all(-0.01 <= value <= 1.01 for value in coordinates):
-        return "coordinates outside 0 to 1: they are fractions of the image, not pixels"
-    return ""
-
-
 def _span(file: Path, number: int, line: str, part: str) -> Span:
     column = line.index(part) + 1
     return Span(str(file), number, column, column + len(part), line)
 
 
-def _line_faults(findings: _Findings, split: str, classes: int) -> list[Diagnostic]:
+def _line_faults(findings: _Findings, split: str, classes: int, hint: str) -> list[Diagnostic]:
     faults = []
     if findings.unusable:
         message = f"{_lines(findings.unusable)} of the {split} labels cannot be used: {findings.reason}"
-        faults.append(Diagnostic("KD405", message, findings.unusable[0], _BOX_HINT))
+        faults.append(Diagnostic("KD405", message, findings.unusable[0], hint))
     if findings.strangers:
         message = f"{_lines(findings.strangers)} of the {split} labels: no such class in the dataset"
         hint = f"its {classes} classes are 0 to {classes - 1}: add the class to 'names', or mend the labels"

@@ -1,48 +1,91 @@
-"""How good teacher and student are on the same validation images."""
+"""How good teachers and student are on the same validation images."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ultralytics import YOLO
 from ultralytics.utils.torch_utils import get_flops
 
 from kdgraph.graph.quiet import quiet
+from kdgraph.spec.schema import TeacherSpec
 from kdgraph.train.loading import restricted_loading
 from kdgraph.train.run import RunResult
 
-__all__ = ["Score", "scores"]
+__all__ = ["MEASURES", "Score", "scores"]
+
+MEASURES: Mapping[str, Mapping[str, str]] = {
+    "detect": {"mAP50": "mAP50(B)", "mAP50-95": "mAP50-95(B)"},
+    "segment": {"mAP50": "mAP50(B)", "mAP50-95": "mAP50-95(B)", "mask mAP50-95": "mAP50-95(M)"},
+    "pose": {"mAP50": "mAP50(B)", "mAP50-95": "mAP50-95(B)", "pose mAP50-95": "mAP50-95(P)"},
+    "obb": {"mAP50": "mAP50(B)", "mAP50-95": "mAP50-95(B)"},
+}
+"""What a model of each task is measured by: what it is called, and its name in Ultralytics' metrics."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """A model's size and its box mAP on the validation set; None where its classes are not the dataset's."""
+    """A model's size and what it reaches on the validation set, in the order of its task's MEASURES.
+
+    measures: None for one that does not apply, as a detector's masks. why: why there are none at all.
+    """
 
     name: str
     params: int
     flops: int
-    map50: float | None = None
-    map50_95: float | None = None
+    measures: tuple[float | None, ...]
+    why: str = ""
 
 
 def scores(result: RunResult) -> list[Score]:
-    """The teacher's and the student's score, with the image size of the student's training."""
+    """Each teacher's score that has a checkpoint, at the image size that it teaches at, and the student's."""
     with quiet(), restricted_loading(result.trust):
-        student, teacher = (YOLO(str(path)) for path in (result.best, result.teacher))
+        student = YOLO(str(result.best))
         imgsz = int(student.model.args["imgsz"])
-        found = [Score("teacher", *_size(teacher.model, imgsz))]
-        if len(teacher.names) == len(student.names):
-            metrics = teacher.val(
-                data=result.data, imgsz=imgsz, plots=False, verbose=False, save_dir=str(result.folder)
-            )
-            found = [replace(found[0], map50=float(metrics.box.map50), map50_95=float(metrics.box.map))]
-    return [*found, Score("student", *_size(student.model, imgsz), *_map(result.metrics))]
+        found = [_teacher(result, role, student, imgsz) for role in result.teachers]
+        # A run in processes of its own leaves them only there.
+        metrics = result.metrics or student.ckpt.get("train_metrics") or {}
+        return [*found, Score("student", *_size(student, imgsz), _measured(result.task, metrics))]
+
+
+def _teacher(result: RunResult, role: str, student: Any, imgsz: int) -> Score:
+    ref, teacher = result.spec.teachers[role], YOLO(result.teachers[role])
+    imgsz = ref.imgsz or imgsz
+    size, why = _size(teacher, imgsz), _why_not(ref, teacher, student)
+    if why:
+        return Score(role, *size, (None,) * len(MEASURES[result.task]), why)
+    metrics = teacher.val(
+        data=result.data, imgsz=imgsz, plots=False, verbose=False, save_dir=str(result.folder)
+    )
+    return Score(role, *size, _measured(result.task, metrics.results_dict))
+
+
+def _why_not(ref: TeacherSpec, teacher: Any, student: Any) -> str:
+    """Why a teacher cannot be measured on the student's data; empty when it can."""
+    if ref.channels is not None:
+        return "it sees other channels than the images have"
+    boxes = teacher.task == "detect" and student.task != "obb"  # upright boxes are in every other dataset
+    if teacher.task != student.task and not boxes:
+        return f"its task is '{teacher.task}', the data is for '{student.task}'"
+    theirs = {index: (ref.classes or {}).get(name, name) for index, name in teacher.names.items()}
+    return "" if _same_classes(theirs, student.names) else "its classes are not those of the data"
+
+
+def _same_classes(theirs: Mapping[int, str], ours: Mapping[int, str]) -> bool:
+    """As many, and none under another number; a name that the data does not have is another word for it."""
+    known = set(ours.values())
+    return len(theirs) == len(ours) and all(
+        name == ours.get(index) or name not in known for index, name in theirs.items()
+    )
 
 
 def _size(model: Any, imgsz: int) -> tuple[int, int]:
-    return sum(p.numel() for p in model.parameters()), int(get_flops(model, imgsz) * 1e9)
+    params = sum(p.numel() for p in model.model.parameters())
+    return params, int(get_flops(model.model, imgsz) * 1e9)
 
 
-def _map(metrics: dict[str, float]) -> tuple[float | None, float | None]:
-    return metrics.get("metrics/mAP50(B)"), metrics.get("metrics/mAP50-95(B)")
+def _measured(task: str, metrics: Mapping[str, float]) -> tuple[float | None, ...]:
+    found = [metrics.get(f"metrics/{name}") for name in MEASURES[task].values()]
+    return tuple(None if value is None else float(value) for value in found)

@@ -8,14 +8,14 @@ from typing import Any
 
 from ultralytics.utils.files import increment_path
 
-from kdgraph.compiler.api import check
+from kdgraph.compiler.api import Plan, check
 from kdgraph.errors import DataError, Diagnostic, RunError
 from kdgraph.spec.schema import Spec
 from kdgraph.train.data import check_dataset
 from kdgraph.train.folder import RunFolder
 from kdgraph.train.loading import restricted_loading
-from kdgraph.train.teacher import ensure_teacher
-from kdgraph.train.trainer import DistillTrainer
+from kdgraph.train.teachers import ensure_teachers
+from kdgraph.train.trainer import trainer_for
 
 __all__ = ["RunResult", "resume", "run"]
 
@@ -24,14 +24,20 @@ __all__ = ["RunResult", "resume", "run"]
 class RunResult:
     """Where a run left its files, and the best student's validation metrics (as in results.csv).
 
-    `trust` is whether its spec lets checkpoints load without restrictions.
+    task: what the student does. teachers: the checkpoint of each teacher that has one, by role.
     """
 
     folder: Path
-    teacher: str
+    spec: Spec
+    task: str
+    teachers: dict[str, str]
     data: str
     metrics: dict[str, float]
-    trust: bool
+
+    @property
+    def trust(self) -> bool:
+        """Whether the spec lets checkpoints load without restrictions."""
+        return _trusts(self.spec)
 
     @property
     def best(self) -> Path:
@@ -49,14 +55,25 @@ def run(spec: Spec) -> RunResult:
         raise DataError(
             Diagnostic("KD401", "the spec names no data to train on", spec.span(), "add `data: my-data.yaml`")
         )
-    check(spec)
-    data = check_dataset(spec.data, spec.path and spec.path.parent, span=spec.span("data"))
+    planned = check(spec)
+    task = getattr(planned.student, "task", None)
+    trainer_for(task, spec.student.span("model"))  # or it says why there is none
+    data = _check_data(spec, planned)
     with restricted_loading(_trusts(spec)):
-        teacher = ensure_teacher(spec, data)
+        teachers = ensure_teachers(spec, data)
         folder = RunFolder(_new_folder(spec))
-        folder.write(spec, teacher, data)
+        folder.write(spec, teachers, data, str(task))
         overrides = {**spec.train, "model": spec.student.model, "data": data, "save_dir": str(folder.path)}
-        return _train(spec, overrides, folder, teacher, data)
+        return _train(spec, overrides, folder, data)
+
+
+def _check_data(spec: Spec, planned: Plan) -> str:
+    """The dataset, found sound for the tasks of the student and of the teachers that learn from it."""
+    learning = ["student", *(role for role, ref in spec.teachers.items() if ref.train is not None)]
+    tasks = dict.fromkeys(getattr(planned.graph.models[role].source, "task", None) for role in learning)
+    folder, span = spec.path and spec.path.parent, spec.span("data")
+    paths = [check_dataset(str(spec.data), folder, span=span, task=str(task)) for task in tasks]
+    return paths[0]
 
 
 def resume(path: Path) -> RunResult:
@@ -76,16 +93,17 @@ def resume(path: Path) -> RunResult:
     with restricted_loading(_trusts(spec)):
         overrides = {"model": str(folder.last), "resume": str(folder.last), "data": facts["data"]}
         overrides["save_dir"] = str(folder.path)
-        return _train(spec, overrides, folder, facts["teacher"], facts["data"])
+        return _train(spec, overrides, folder, facts["data"])
 
 
 def _trusts(spec: Spec) -> bool:
-    return spec.student.trust or spec.teacher.trust
+    return any(ref.trust for ref in (spec.student, *spec.teachers.values()))
 
 
-def _train(spec: Spec, overrides: dict[str, Any], folder: RunFolder, teacher: str, data: str) -> RunResult:
+def _train(spec: Spec, overrides: dict[str, Any], folder: RunFolder, data: str) -> RunResult:
+    task, teachers = folder.task(), folder.teachers()
     try:
-        trainer = DistillTrainer(overrides=overrides, spec=spec, teacher=teacher)
+        trainer = trainer_for(task)(overrides=overrides, spec=spec, teachers=teachers)
     except (TypeError, ValueError, SyntaxError) as error:  # Ultralytics' own checks of the train arguments
         message = " ".join(str(error).split())
         raise RunError(
@@ -96,7 +114,7 @@ def _train(spec: Spec, overrides: dict[str, Any], folder: RunFolder, teacher: st
     except KeyboardInterrupt:
         raise _interrupted(folder) from None
     metrics = {name: float(value) for name, value in (trainer.metrics or {}).items()}
-    return RunResult(folder.path, teacher, data, metrics, _trusts(spec))
+    return RunResult(folder.path, spec, task, teachers, data, metrics)
 
 
 def _interrupted(folder: RunFolder) -> RunError:

@@ -1,4 +1,4 @@
-"""Draws the pictures of `builtin:glyphs`: letters and shapes on a photograph, each with its exact box.
+"""Draws the pictures of `builtin:glyphs`: letters and shapes on a photograph, each with its exact place.
 
 Everything is computed here, in numpy, from a seed with a frozen random stream: a scene depends on no font, on
 no version of a drawing library, and not on the scenes before it.
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Image = Array  # [H, W, 3], 0..255
 Alpha = Array  # [H, W], 0..1: how much of each pixel an object covers
-Contour = list[tuple[float, float]]
+Point = tuple[float, float]
+Contour = list[Point]
 
 SIZE = 160
 """Width and height of a scene, in pixels."""
@@ -65,41 +66,57 @@ GLYPHS: dict[str, list[Contour]] = {
 
 
 @dataclass(frozen=True)
-class Box:
-    """An object of class `label` with its visible extent in pixels, edges of pixels counted from 0."""
+class Glyph:
+    """An object of class `label` in the picture; pixels and their edges are counted from 0.
+
+    left, top, right, bottom: what can be seen of it. contours: the whole of it, also what others cover and
+    what lies beyond the picture. frame: the corners of its box before it was turned, turned with it: upper
+    left, upper right, lower right, lower left.
+    """
 
     label: int
     left: int
     top: int
     right: int
     bottom: int
+    contours: tuple[tuple[Point, ...], ...]
+    frame: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A glyph in its place: its contours and its turned box, in pixels."""
+
+    label: int
+    contours: list[Array]
+    frame: Array
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """An object in the picture: what is left to see of it, and how much of it there was."""
+    """An object in the picture: its form, what is left to see of it, and how much of it there was."""
 
-    label: int
+    form: _Form
     alpha: Alpha
     area: float
 
 
 def draw_scene(
     photos: Sequence[NDArray[np.uint8]], seed: Sequence[int]
-) -> tuple[NDArray[np.uint8], list[Box]]:
-    """A picture [SIZE, SIZE, 3] in the photographs' channel order and the boxes of what can be seen in it."""
+) -> tuple[NDArray[np.uint8], list[Glyph]]:
+    """A picture [SIZE, SIZE, 3] in the photographs' channel order and what can be seen in it."""
     random = RandomState(list(seed))
     image = _background(photos[random.randint(len(photos))], random)
     shown: list[_Shown] = []
     for _ in range(random.randint(3, 10) if random.uniform() > 0.04 else 0):
-        label, alpha = _pick(random)
+        form, alpha = _pick(random)
         left = [each.alpha * (1 - alpha) for each in shown]
         if all(rest.sum() > _LEFT * each.area for rest, each in zip(left, shown, strict=True)):
             image = _paint(image, alpha, random)
             shown = [replace(each, alpha=rest) for rest, each in zip(left, shown, strict=True)]
-            shown.append(_Shown(label, alpha, float(alpha.sum())))
+            shown.append(_Shown(form, alpha, float(alpha.sum())))
     image = image + random.normal(0, random.uniform(0, 3), image.shape)
-    return np.clip(image, 0, 255).astype(np.uint8), [_box(each.label, each.alpha) for each in shown]
+    return np.clip(image, 0, 255).astype(np.uint8), [_glyph(each.form, each.alpha) for each in shown]
 
 
 def _background(photo: NDArray[np.uint8], random: RandomState) -> Image:
@@ -120,11 +137,19 @@ def _shrink(fine: NDArray[Any], factor: int) -> Array:
     return total / factor**2
 
 
-def _pick(random: RandomState) -> tuple[int, Alpha]:
+def _pick(random: RandomState) -> tuple[_Form, Alpha]:
     """A glyph of any class, size and place, and the pixels that it covers."""
     label = random.randint(len(GLYPHS))
-    contours = _pose(list(GLYPHS.values())[label], random)
-    return label, _cover(contours, blur=random.randint(0, 3))
+    drawn = list(GLYPHS.values())[label]
+    *contours, frame = _pose([*drawn, _frame(drawn)], random)
+    return _Form(label, contours, frame), _cover(contours, blur=random.randint(0, 3))
+
+
+def _frame(contours: list[Contour]) -> Contour:
+    """The corners of the box around a glyph, clockwise from the upper left."""
+    x, y = zip(*(point for contour in contours for point in contour), strict=True)
+    left, top, right, bottom = min(x), min(y), max(x), max(y)
+    return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
 def _pose(contours: list[Contour], random: RandomState) -> list[Array]:
@@ -189,7 +214,12 @@ def _paint(image: Image, alpha: Alpha, random: RandomState) -> Image:
     return painted
 
 
-def _box(label: int, visible: Alpha) -> Box:
+def _glyph(form: _Form, visible: Alpha) -> Glyph:
     seen = visible > _SEEN
     columns, rows = np.flatnonzero(seen.any(0)), np.flatnonzero(seen.any(1))
-    return Box(label, int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    extent = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return Glyph(form.label, *extent, tuple(map(_points, form.contours)), _points(form.frame))
+
+
+def _points(contour: Array) -> tuple[Point, ...]:
+    return tuple((float(x), float(y)) for x, y in contour)

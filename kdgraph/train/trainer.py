@@ -1,146 +1,76 @@
-"""Ultralytics' detection trainer, with a Distiller in place of its model.
+"""The trainer of each task: Ultralytics' own, with a student that is distilled.
 
-Data, augmentation, AMP, EMA, validation, plots, callbacks and checkpoints are Ultralytics' own.
+They are classes of a module because Ultralytics pickles the class for the processes of a multi-GPU run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK
-from ultralytics.utils.torch_utils import unwrap_model
+from ultralytics.models.yolo.obb import OBBTrainer
+from ultralytics.models.yolo.pose import PoseTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
 
-from kdgraph.compiler.api import plan
-from kdgraph.compiler.distiller import Distiller
-from kdgraph.graph.models import build_model
-from kdgraph.graph.pair import build_student
-from kdgraph.spec.schema import ModelSpec, Spec
-from kdgraph.train.folder import RunFolder
-from kdgraph.train.training_model import TrainingModel, column
+from kdgraph.errors import Diagnostic, RunError, Span
+from kdgraph.train.distilling import Distilling
 
-__all__ = ["DistillTrainer"]
-
-_EMA_ATTRIBUTES = ["yaml", "nc", "args", "names", "stride", "class_weights"]
+__all__ = [
+    "DistillTrainer", "OBBDistillTrainer", "PoseDistillTrainer", "SegmentDistillTrainer", "plain_trainer_for",
+    "trainer_for",
+]  # fmt: skip
 
 
-class DistillTrainer(DetectionTrainer):  # type: ignore[misc]
-    """Trains the student of a spec.
+class DistillTrainer(Distilling, DetectionTrainer):  # type: ignore[misc]
+    """Trains a student that detects."""
 
-    `spec` and `teacher` (path of its checkpoint) may be left out when the run's folder, `save_dir`, holds
-    them: so the processes of a multi-GPU run and a resumed run find them.
+
+class SegmentDistillTrainer(Distilling, SegmentationTrainer):  # type: ignore[misc]
+    """Trains a student that segments instances."""
+
+
+class PoseDistillTrainer(Distilling, PoseTrainer):  # type: ignore[misc]
+    """Trains a student that finds keypoints."""
+
+
+class OBBDistillTrainer(Distilling, OBBTrainer):  # type: ignore[misc]
+    """Trains a student that detects with rotated boxes."""
+
+
+_PLAIN: Mapping[str, Any] = {
+    "detect": DetectionTrainer,
+    "segment": SegmentationTrainer,
+    "pose": PoseTrainer,
+    "obb": OBBTrainer,
+}
+_DISTILLING: Mapping[str, type[Distilling]] = {
+    "detect": DistillTrainer,
+    "segment": SegmentDistillTrainer,
+    "pose": PoseDistillTrainer,
+    "obb": OBBDistillTrainer,
+}
+
+
+def trainer_for(task: str | None, span: Span | None = None) -> type[Distilling]:
+    """The trainer of a student with this `task`; `span` is where the spec names it.
+
+    Raises RunError (KD504) for a task, or a model without one (None), that `kdgraph run` cannot train.
     """
+    _check(task, "student", span)
+    return _DISTILLING[str(task)]
 
-    def __init__(
-        self,
-        cfg: Any = DEFAULT_CFG,
-        overrides: dict[str, Any] | None = None,
-        _callbacks: dict[str, Any] | None = None,
-        spec: Spec | None = None,
-        teacher: str | None = None,
-    ) -> None:
-        super().__init__(cfg, overrides, _callbacks)
-        self.folder = RunFolder(Path(self.save_dir))
-        self.spec = spec or self.folder.spec()
-        self.teacher = teacher or str(self.folder.facts()["teacher"])
-        self._step = 0
 
-    model: Any
-    ema: Any
+def plain_trainer_for(task: str | None, span: Span | None = None) -> Any:
+    """Ultralytics' trainer of a teacher with this `task`, as `trainer_for`."""
+    _check(task, "teacher", span)
+    return _PLAIN[str(task)]
 
-    @property
-    def distiller(self) -> Distiller:
-        model: TrainingModel = unwrap_model(self.model)
-        return model.distiller
 
-    # Building
-
-    def setup_model(self) -> Any:
-        if self.resume:
-            return super().setup_model()
-        if not isinstance(self.model, nn.Module):
-            self.model = build_student(self.spec)
-        return None
-
-    def set_model_attributes(self) -> None:
-        """Called once the student stands on its device: here it becomes part of the Distiller."""
-        super().set_model_attributes()
-        teacher = build_model(ModelSpec(model=self.teacher, trust=self.spec.teacher.trust), nc=None)
-        distiller = plan(self.spec, student=self.model, teacher=teacher).lower()
-        self.model = TrainingModel(distiller.to(self.device))
-
-    def set_class_weights(self) -> None:
-        with self._plain_student():
-            super().set_class_weights()
-
-    @contextmanager
-    def _plain_student(self) -> Iterator[None]:
-        """For steps of the base class that write attributes on the model."""
-        model = self.model
-        self.model = unwrap_model(model).student
-        try:
-            yield
-        finally:
-            self.model = model
-
-    # Training
-
-    def run_callbacks(self, event: str) -> None:
-        """Ultralytics' callbacks, and what kdgraph does at the same moments.
-
-        Not as callbacks of its own: those are pickled for the processes of a multi-GPU run.
-        """
-        if event == "on_train_epoch_start":
-            self._step = 0
-            self._retire()
-        elif event == "on_train_batch_start":
-            self.distiller.set_epoch(self.epoch + self._step / len(self.train_loader), self.epochs)
-            self._step += 1
-        elif event == "on_train_epoch_end":
-            unwrap_model(self.model).watch.close_epoch()
-        super().run_callbacks(event)
-
-    def _retire(self) -> None:
-        """Compile edges away that have ended; optimiser, adapters and columns stay as they are."""
-        gone = self.distiller.retire(self.epoch, self.epochs)
-        if gone:
-            unwrap_model(self.model).watch.forget(gone)
-            left = ", ".join(self.distiller.active) or "none: the student trains on alone"
-            LOGGER.info(f"kdgraph: ended and compiled away: {', '.join(gone)}; edges left: {left}")
-
-    def progress_string(self) -> str:
-        """The head of the progress line; an edge goes by its own name there, cut to the column's width."""
-        edges = {column(name): f"kd_{name}"[:10] for name in self.spec.edges}
-        names = [edges.get(name, name) for name in self.loss_names]
-        return ("\n" + "%11s" * (4 + len(names))) % ("Epoch", "GPU_mem", *names, "Instances", "Size")
-
-    def label_loss_items(self, loss_items: dict[str, Any] | None = None, prefix: str = "train") -> Any:
-        """Validation has no edges, so it has no columns of zeros for them either."""
-        if prefix == "val":
-            edges = {column(name) for name in self.spec.edges}
-            if loss_items is None:
-                return [f"{prefix}/{name}" for name in self.loss_names if name not in edges]
-            loss_items = {name: value for name, value in loss_items.items() if name not in edges}
-        return super().label_loss_items(loss_items, prefix)
-
-    # Saving and resuming
-
-    def save_model(self) -> bool:
-        self.ema.update_attr(unwrap_model(self.model).student, include=_EMA_ATTRIBUTES)
-        self.folder.save_learnt(self.distiller.learnt(), self.epoch)
-        saved: bool = super().save_model()
-        return saved
-
-    def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
-        """Called when a run resumes, and when Ultralytics goes back to last.pt after a NaN."""
-        self.distiller.load_learnt(self.folder.load_learnt(ckpt["epoch"]))
-        super()._load_checkpoint_state(ckpt)
-
-    def final_eval(self) -> None:
-        super().final_eval()
-        if RANK in {-1, 0}:
-            self.folder.learnt.unlink(missing_ok=True)  # finished: last.pt is stripped too, nothing resumes
+def _check(task: str | None, role: str, span: Span | None) -> None:
+    if task not in _PLAIN:
+        what = f"for the task '{task}'" if task else "that is no Ultralytics model"
+        hint = (
+            f"it trains {', '.join(_PLAIN)}; for others write a loop of your own around kdgraph.compile(spec)"
+        )
+        raise RunError(Diagnostic("KD504", f"`kdgraph run` trains no {role} {what}", span, hint))

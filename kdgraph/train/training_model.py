@@ -21,7 +21,7 @@ def column(edge: str) -> str:
 
 
 class TrainingModel(nn.Module):
-    """`model(batch)` gives detection and edge losses; state, copies and attributes are the student's.
+    """`model(batch)` gives the task's and the edges' losses; state, copies and attributes are the student's.
 
     Ultralytics' trainer copies its model for the EMA, averages and saves its state dict, and reads
     `names`, `stride`, `criterion` and more from it. All of that reaches the student, so that every
@@ -40,6 +40,15 @@ class TrainingModel(nn.Module):
     def student(self) -> Any:
         return self.distiller.student
 
+    @property
+    def criterion(self) -> Any:
+        """The student's task loss. Ultralytics moves it on after each epoch, and sets it anew on a resume."""
+        return self.student.criterion
+
+    @criterion.setter
+    def criterion(self, criterion: Any) -> None:
+        self.student.criterion = criterion
+
     def forward(self, x: Tensor | Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         """(losses, items) of a training batch; the student's output for anything else."""
         if isinstance(x, Mapping) and self.training:
@@ -47,7 +56,7 @@ class TrainingModel(nn.Module):
         return self.student(x, *args, **kwargs)
 
     def loss(self, batch: Mapping[str, Any], preds: Any = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Detection losses and the sum of the edges' as one vector to add up, and each of them by name.
+        """The task's losses and the sum of the edges' as one vector to add up, and each of them by name.
 
         Both are sums over images, as in Ultralytics, so the edges' weights mean the same at every batch
         size; the named items are means, and carry no gradient.
@@ -55,13 +64,13 @@ class TrainingModel(nn.Module):
         if preds is not None or not self.training:
             return self.student.loss(batch, preds)  # type: ignore[no-any-return]
         out = self.distiller(batch)
-        detection, items = self.student.loss(batch, out.predictions)
-        self.watch.check(out, healthy=detection)
-        self.distiller.rebalance(out, detection.sum() / len(batch["img"]))
+        task, items = self.student.loss(batch, out.predictions)
+        self.watch.check(out, healthy=task)
+        self.distiller.rebalance(out, task.sum() / len(batch["img"]))
         ended = torch.zeros_like(out.loss)  # the columns stay when an edge has been compiled away
         edges = {column(name): out.losses.get(name, ended).detach() for name in self.distiller.spec.edges}
         distillation = out.loss * len(batch["img"])
-        return torch.cat([detection, distillation.reshape(1)]), {**items, **edges}
+        return torch.cat([task, distillation.reshape(1)]), {**items, **edges}
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         return self.student.state_dict(*args, **kwargs)

@@ -45,8 +45,10 @@ def test_a_teacher_that_is_still_to_be_trained_is_no_teacher_yet() -> None:
 
 def test_image_sizes_of_the_spec_are_planned_for() -> None:
     made = plan(spec(NECK, train="{imgsz: 96}"), student=student(), teacher=teacher())
-    assert made.graph.image_size == (96, 96)
-    assert plan(spec(NECK, train="{epochs: 3}"), student=student(), teacher=teacher()).graph.image_size == (
+    assert made.graph.views["student"].size == (96, 96)
+    assert plan(spec(NECK, train="{epochs: 3}"), student=student(), teacher=teacher()).graph.views[
+        "student"
+    ].size == (
         640,
         640,
     )

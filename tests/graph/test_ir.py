@@ -6,7 +6,7 @@ import pytest
 import torch.fx as fx
 from torch import nn
 
-from kdgraph.graph.ir import DistillGraph, Input, Op, Tap, op_key
+from kdgraph.graph.ir import DistillGraph, Input, Op, Tap, View, op_key
 from tests.toys import SIZE, graph
 
 EDGES = "  neck: {taps: neck.*, criterion: cwd}"
@@ -29,7 +29,7 @@ def test_a_fresh_graph_is_both_models(fresh: DistillGraph) -> None:
         for node in nodes:
             sources = [source for port, source in fresh.inputs(op_key(role, node)) if port == "arg"]
             assert set(sources) == {op_key(role, source) for source in node.all_input_nodes}
-    assert (fresh.image_size, fresh.channels) == (SIZE, 3)
+    assert fresh.views == dict.fromkeys(("student", "teacher"), View(SIZE, 3))
     assert set(fresh.of(Op)) == set(fresh.order())
 
 

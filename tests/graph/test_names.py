@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from torch import nn
+from torch import Tensor, nn
 
 from kdgraph.graph.names import Named, find, is_raw, level_of, tap_names
 from kdgraph.graph.shapes import infer_facts
@@ -96,6 +96,8 @@ def test_patterns(names: dict[str, Named], pattern: str, found: list[str]) -> No
         ((2, 8, 1, 1), "p6"),
         ((2, 8, 3, 3), None),
         ((2, 8, 24, 3), None),
+        ((2, 8, 8, 8), None),
+        ((2, 8, 1, 2), "p6"),
         ((2, 8, 0, 0), None),
         ((2, 8, 96), None),
         (None, None),
@@ -103,3 +105,27 @@ def test_patterns(names: dict[str, Named], pattern: str, found: list[str]) -> No
 )
 def test_levels_come_from_strides(shape: tuple[int, ...] | None, level: str | None) -> None:
     assert level_of(shape, SIZE) == level
+
+
+def test_the_neck_of_a_model_without_boxes_is_what_its_last_layer_reads() -> None:
+    model = toy()
+    model.model[-1] = Sum(model.model[-1].f, model.model[-1].i)
+    names = names_of(model)
+    assert {name: named.node for name, named in names.items() if name.startswith("neck.")} == {
+        "neck.p3": names["model.7"].node,
+        "neck.p4": names["model.10"].node,
+    }
+    assert not [name for name in names if name.startswith("head.")]
+    assert names["neck.p4"].level == "p4"
+    assert (names["neck.p4"].raw, names["model.7"].raw) == (False, True)
+
+
+class Sum(nn.Module):
+    """A last layer of a user's own."""
+
+    def __init__(self, f: list[int], i: int) -> None:
+        super().__init__()
+        self.f, self.i = f, i
+
+    def forward(self, x: list[Tensor]) -> Tensor:
+        return x[0].mean() + x[1].mean()

@@ -9,7 +9,7 @@ import torch
 from ultralytics.utils import IterableSimpleNamespace
 
 from kdgraph.errors import DataError, ModelError
-from kdgraph.graph.pair import build_pair, build_student, build_teacher
+from kdgraph.graph.pair import build_models, build_student, build_teacher
 from kdgraph.spec.parse import parse
 from kdgraph.spec.schema import Spec
 from tests.toys import toy
@@ -41,25 +41,25 @@ def classes(model: object) -> int:
 
 def test_models_given_are_taken_as_they_are(here: Path) -> None:
     student, teacher = toy(nc=3), toy(16, nc=4)
-    pair = build_pair(spec(), student=student, teacher=teacher)
-    assert (pair.student, pair.teacher, pair.channels) == (student, teacher, 3)
+    pair = build_models(spec(), student=student, teachers={"teacher": teacher})
+    assert (pair.student, pair.teachers, pair.channels) == (student, {"teacher": teacher}, 3)
     assert isinstance(student.args, IterableSimpleNamespace), "the detection loss reads attributes"
     assert student.args.box == 7.5
 
 
 def test_a_student_that_teaches_itself_does_not_move_its_teacher(here: Path) -> None:
     model = toy()
-    pair = build_pair(spec(), student=model, teacher=model)
-    assert pair.teacher is not model
-    ours, theirs = next(pair.student.parameters()), next(pair.teacher.parameters())
+    pair = build_models(spec(), student=model, teachers={"teacher": model})
+    assert pair.teachers["teacher"] is not model
+    ours, theirs = (next(m.parameters()) for m in (pair.student, pair.teachers["teacher"]))
     assert torch.equal(ours, theirs)
     assert ours.data_ptr() != theirs.data_ptr()
 
 
 def test_architectures_get_the_classes_of_the_data(here: Path) -> None:
-    pair = build_pair(spec(), weights=False)
-    assert classes(pair.student) == classes(pair.teacher) == 5
-    assert {p.device.type for m in (pair.student, pair.teacher) for p in m.parameters()} == {"meta"}
+    pair = build_models(spec(), weights=False)
+    assert classes(pair.student) == classes(pair.teachers["teacher"]) == 5
+    assert {p.device.type for m in (pair.student, pair.teachers["teacher"]) for p in m.parameters()} == {"meta"}
 
 
 def test_without_data_the_yaml_decides() -> None:
@@ -96,6 +96,6 @@ def test_a_checkpoint_with_the_classes_of_the_data_is_not_rebuilt(here: Path) ->
 
 def test_faults_of_models_and_data_are_told(here: Path) -> None:
     with pytest.raises(ModelError, match="KD302"):
-        build_pair(spec(student="yolo12345.yaml"), weights=False)
+        build_models(spec(student="yolo12345.yaml"), weights=False)
     with pytest.raises(DataError, match="KD401"):
-        build_pair(spec(data="nowhere.yaml"), weights=False)
+        build_models(spec(data="nowhere.yaml"), weights=False)

@@ -111,3 +111,25 @@ def test_counts_of_single_operations() -> None:
 def test_an_image_that_the_strides_do_not_divide_raises_what_torch_raises() -> None:
     with pytest.raises(RuntimeError, match="Sizes of tensors must match"):
         infer_facts(trace_model(toy()).module, (70, 70))
+
+
+class Caching(nn.Module):
+    """Branches on values, and keeps what it made of the last input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, 2, 1)
+        self.last: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.last = x
+        return self.conv(x) if bool(x.mean() > -1) else x
+
+
+def test_a_module_that_depends_on_values_has_a_shape_and_keeps_nothing() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), Caching())
+    module, paths = trace_module(model, "it", whole=bool)
+    facts = infer_facts(module, (16, 24))
+    assert facts[paths["1"]].shape == (2, 4, 8, 12)
+    assert model[1].last is None
+    assert not any(p.is_meta for p in module.parameters())

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from kdgraph.errors import GraphError
-from kdgraph.graph.trace import trace_module
+from kdgraph.graph.proxies import with_sizes
+from kdgraph.graph.trace import Stopped, trace_module
+from tests.graph.modules import Picky
 
 
 class Block(nn.Module):
@@ -122,3 +124,116 @@ def test_what_depends_on_data_is_a_graph_error(rule: Callable[[Tensor], Tensor])
     assert fault.message.startswith("the model 'odd.pt' cannot be traced: 1 stops torch.fx (")
     assert fault.hint is not None
     assert "control flow" in fault.hint
+
+
+# -- what is known while tracing --
+
+
+class Prompted(nn.Module):
+    """Asks how many prompts there are, as a head does that counts its classes by them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("prompts", torch.rand(1, 5, 4))
+        self.count = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        prompts = with_sizes(self.prompts.type_as(x).expand(x.shape[0], -1, -1), {1: 5}).detach()
+        self.count = int(prompts.shape[1])
+        return prompts.reshape(prompts.shape[0], self.count, -1) * x[:, :1, 0]
+
+
+def test_a_known_size_is_a_number_and_the_others_are_not() -> None:
+    root = Prompted()
+    module, _ = trace_module(root, "it")
+    for images in (1, 3):
+        x = torch.rand(images, 4, 3, 4)
+        assert torch.equal(module(x), root(x))
+    assert root.count == 5
+
+
+def test_tracing_leaves_nothing_behind() -> None:
+    root = Prompted()
+    before = {name: id(value) for name, value in vars(root).items()}
+    trace_module(root, "it")
+    assert {name: id(value) for name, value in vars(root).items()} == before
+    assert root.count == 0
+
+
+class Constants(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.arange(4)
+
+
+def test_a_tensor_made_while_tracing_belongs_to_the_graph() -> None:
+    root, x = Constants(), torch.rand(2, 4)
+    module, _ = trace_module(root, "it")
+    assert torch.equal(module(x), root(x))
+    assert not [name for name in vars(root) if "constant" in name]
+
+
+class Optional(nn.Module):
+    """Takes more than the images; its forward is wrapped, so that its code does not tell its arguments."""
+
+    @torch.no_grad()
+    def forward(self, pixels: Tensor, mask: Tensor | None = None, *, factor: int = 2) -> Tensor:
+        return pixels * factor if mask is None else pixels * mask
+
+
+def test_only_the_images_are_an_input() -> None:
+    root, x = Optional(), torch.rand(2, 4)
+    module, paths = trace_module(root, "it")
+    assert torch.equal(module(x), root(x))
+    assert [n.name for n in module.graph.nodes if n.op == "placeholder"] == ["pixels"]
+    assert "pixels" in paths
+
+
+# -- modules that are one node --
+
+
+def nested() -> nn.Module:
+    return nn.Sequential(
+        Block(nn.ReLU()), nn.Sequential(Picky(4, 4, 3, padding=1), nn.ReLU()), Picky(4, 2, 1)
+    )
+
+
+def test_what_stops_the_trace_may_be_one_node() -> None:
+    root, x = nested(), torch.rand(2, 4, 5, 7)
+    module, paths = trace_module(root, "it", whole=bool)
+    assert torch.equal(module(x), root(x))
+    called = [n.target for n in module.graph.nodes if n.op == "call_module"]
+    assert called == ["0.conv", "0.act", "1.0", "1.1", "2"]
+    assert (paths["1.0"].target, paths["1"], paths["2"].target) == ("1.0", paths["1.1"], "2")
+    assert module.get_submodule("1.0").weight is root.get_submodule("1.0").weight
+
+
+def test_where_it_may_not_the_trace_stops_there() -> None:
+    with pytest.raises(Stopped, match=r"it cannot be traced: 2 stops torch.fx") as caught:
+        trace_module(nested(), "it", whole=lambda path: path != "2")
+    assert caught.value.where == "2"
+
+
+class Choosing(nn.Module):
+    """Control flow of its own on what a module returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Picky(4, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.inner(x)
+        return y if y.shape[1] == 4 else x
+
+
+def test_the_smallest_module_that_can_be_one_node_is() -> None:
+    root, x = nn.Sequential(nn.Conv2d(4, 4, 1), Choosing()), torch.rand(2, 4, 5, 7)
+    module, paths = trace_module(root, "it", whole=bool)
+    assert list(paths) == ["input", "0", "1"]
+    assert torch.equal(module(x), root(x))
+
+
+def test_a_root_that_stops_the_trace_is_no_node() -> None:
+    with pytest.raises(Stopped, match=r"its forward stops torch.fx") as caught:
+        trace_module(Choosing(), "it", whole=bool)
+    assert caught.value.where == ""
+    assert "\n" not in caught.value.diagnostics[0].message

@@ -17,6 +17,7 @@ import kdgraph
 from kdgraph.errors import GraphError
 from kdgraph.graph import yolo
 from kdgraph.graph.yolo import TracedModel, trace_model
+from tests.graph.modules import Picky
 from tests.toys import equal, tensors, toy
 
 IMAGES = [(2, 3, 64, 96), (1, 3, 96, 32)]
@@ -252,18 +253,39 @@ def test_activations_may_no_longer_overwrite_what_is_tapped() -> None:
     assert torch.equal(nn.functional.silu(before), after)
 
 
+def test_what_cannot_be_traced_is_one_node_and_trains() -> None:
+    model = toy()
+    model.model[2].conv = Picky(8, 16, 3, 2, 1)
+    traced = trace_model(model.train())
+    assert traced.names["model.2.conv"].op == "call_module"
+    assert traced.names["model.3.cv1.conv"].op == "call_module"
+    images = torch.rand(*IMAGES[0])
+    outputs = [traced.module(images), model(images)]
+    gradients = []
+    for output in outputs:
+        model.zero_grad()
+        sum(t.square().mean() for t in tensors(output)).backward()
+        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    assert equal(*outputs)
+    assert equal(*gradients)
+
+
 def test_a_model_that_cannot_be_traced_says_where() -> None:
     model = toy()
 
-    class Picky(nn.Conv2d):
-        def forward(self, x: Tensor) -> Tensor:
-            return super().forward(x) if x.mean() > 0 else x
+    class Choosy(type(model.model[-1])):  # type: ignore[misc]
+        def forward(self, x: list[Tensor]) -> Any:
+            return super().forward(x) if x[0].mean() > 0 else x
 
-    model.model[2].conv = Picky(16, 16, 3)
+    model.model[-1].__class__ = Choosy
     with pytest.raises(
-        GraphError, match=r"KD205\] the teacher 'odd.pt' cannot be traced: model.2.conv stops"
+        GraphError, match=r"KD205\] the student 'odd.pt' cannot be traced: model.11 stops torch.fx \(symbolic"
     ):
-        trace_model(model, "the teacher 'odd.pt'")
+        trace_model(model, "the student 'odd.pt'")
+    found = trace_model(model, "the teacher 'odd.pt'", frozen=True)
+    assert found.head is None
+    assert "its last layer, Choosy," in found.beheaded
+    assert found.neck == ("model.7", "model.10")
 
 
 def test_no_source_file_knows_a_layer_index() -> None:

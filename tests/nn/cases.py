@@ -19,6 +19,7 @@ from tests.nn.signals import Scene
 STOPPED = "a weight is a constant for it, though it depends on the student"
 ADDED = "what is added to its norms does not grow with the batch"
 IMAGE = "the whole image counts, not only the cells that the mask selects"
+PLACE = "it counts where a cell lies"
 CELLS = "cells have neighbours here: only maps have them"
 
 
@@ -32,6 +33,7 @@ class Case:
     teacher_channels: int | None = None
     """Where they differ from the student's."""
     bins: int | None = None
+    keypoints: tuple[int, int] | None = None
     zero_at_equality: bool = True
     maps: bool = False
     """It takes maps only: where a cell is matters."""
@@ -54,7 +56,8 @@ class Case:
     @property
     def wires(self) -> dict[str, Any]:
         """What the compiler would tell it."""
-        bins = {} if self.bins is None else {"bins": self.bins}
+        bins: dict[str, Any] = {} if self.bins is None else {"bins": self.bins}
+        bins |= {} if self.keypoints is None else {"keypoints": self.keypoints}
         return {**bins, **({"channels": self.both_channels} if "channels" in self.info.wires else {})}
 
     @property
@@ -137,6 +140,22 @@ SIDES = [
     Case("iou", channels=20, bins=5, zero_at_equality=False),
 ]
 
+TASKS = [
+    # equal coefficients of other prototypes are other masks
+    Case("masks", zero_at_equality=False, exempt=dict.fromkeys(("positions", "selection"), PLACE)),
+    Case(
+        "masks",
+        {"temperature": 3.0},
+        channels=2,
+        teacher_channels=3,
+        zero_at_equality=False,
+        exempt=dict.fromkeys(("positions", "selection"), PLACE),
+    ),
+    Case("keypoints", channels=6, keypoints=(2, 3)),
+    Case("keypoints", {"delta": 0.1}, channels=6, keypoints=(3, 2)),
+    Case("angle", channels=1),
+]
+
 CASES = [
     Case("mimic"),
     Case("cosine"),
@@ -154,6 +173,7 @@ CASES = [
     Case("qfl", {"beta": 0.0}, zero_at_equality=False),
     *CLASSES,
     *SIDES,
+    *TASKS,
 ]
 
 
@@ -246,6 +266,7 @@ def inputs(case: Case, *, seed: int = 0, **settings: Any) -> Inputs:
 
 def read(case: Case, student: Tensor, seed: int = 0, **scene: Any) -> dict[Any, Any]:
     """The signals that the criterion reads beside this student."""
+    scene = {"teacher_channels": case.teacher_channels, **scene}
     return signals.signals(case.info.reads, Scene(student, case.classes, seed, **scene))
 
 

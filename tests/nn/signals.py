@@ -19,7 +19,8 @@ Signals = Mapping[Signal, Any]
 COUNTS = (2, 0, 1, 3)
 """How many objects an image has, over and over."""
 INSTANCES = 4
-CELLWISE = ("student_cls", "teacher_cls", "target", "label", "target_box")
+BY_IMAGE: frozenset[Signal] = frozenset({"instances", "student_proto", "teacher_proto"})
+CELLWISE = ("student_cls", "teacher_cls", "teacher_box", "target", "label", "target_box")
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,14 @@ class Scene:
         like: `[B, C, H, W]` or `[B, C, A]`, the student.
         classes: nc.
         counts: of objects per image, repeated as needed.
+        teacher_channels: where they differ from the student's.
     """
 
     like: Tensor
     classes: int
     seed: int = 0
     counts: tuple[int, ...] = COUNTS
+    teacher_channels: int | None = None
     image: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,6 +79,14 @@ class Scene:
     def teacher_cls(self) -> Tensor:
         return 6 * self._uniform(6, *self._cells(self.classes)) - 3
 
+    def teacher_box(self) -> Tensor:
+        """Some so small that no pixel of the prototypes is in them."""
+        return 2.5 * self._uniform(12, *self._cells(4)).square()
+
+    def maps(self) -> list[Tensor]:
+        """Anchors are cells of a single row."""
+        return [torch.zeros(1, 1, *((1,) if self.like.ndim == 3 else ()), *self.like.shape[2:])]
+
     def instances(self) -> Tensor:
         """The last one of each image is none."""
         images = self.like.shape[0]
@@ -83,6 +94,13 @@ class Scene:
         boxes = torch.cat((0.5 * corner, 0.5 * corner + 0.2 + 0.3 * size), 2)
         boxes[:, -1] = 0
         return boxes
+
+    def student_proto(self) -> Tensor:
+        return 2 * self._uniform(10, self.like.shape[0], self.like.shape[1], 5, 6) - 1
+
+    def teacher_proto(self) -> Tensor:
+        channels = self.teacher_channels or self.like.shape[1]
+        return 2 * self._uniform(11, self.like.shape[0], channels, 5, 6) - 1
 
     def _cells(self, channels: int) -> tuple[int, ...]:
         return (self.like.shape[0], channels, *self.like.shape[2:])
@@ -113,8 +131,8 @@ def anchors(given: Signals) -> dict[Signal, Any]:
 def images(given: Signals, order: Tensor) -> dict[Signal, Any]:
     """Those of the images in another order."""
     picked = by_cell(given, lambda x: x[order])
-    if "instances" in picked:
-        picked["instances"] = picked["instances"][order]
+    for name in BY_IMAGE & picked.keys():
+        picked[name] = picked[name][order]
     if "objects" in picked:
         image, *others = picked["objects"]
         picked["objects"] = [order.argsort()[image], *others]
@@ -123,7 +141,7 @@ def images(given: Signals, order: Tensor) -> dict[Signal, Any]:
 
 def repeated(given: Signals, times: int, batch: int) -> dict[Signal, Any]:
     """Those of `times` copies of `batch` images; each copy has objects of its own."""
-    copies = {k: x if k == "objects" else x.repeat(times, *[1] * (x.ndim - 1)) for k, x in given.items()}
+    copies = {k: x if isinstance(x, list) else x.repeat(times, *[1] * (x.ndim - 1)) for k, x in given.items()}
     if "objects" in given:
         image, *others = given["objects"]
         shift = batch * torch.arange(times).repeat_interleave(len(image))

@@ -273,8 +273,8 @@ def test_wrong_options_are_told(constructor: Any, error: type[Exception], told: 
         (
             lambda r: r.criterion("mine")(Huber),
             ValueError,
-            'takes must name one of features, cls, dfl, box: write @kdgraph.register.criterion("mine", '
-            'takes=["features"])',
+            "takes must name one of features, cls, dfl, box, mask, kpt, angle: write "
+            '@kdgraph.register.criterion("mine", takes=["features"])',
         ),
         (
             lambda r: r.criterion("mine", takes="features")(Huber),
@@ -284,7 +284,7 @@ def test_wrong_options_are_told(constructor: Any, error: type[Exception], told: 
         (
             lambda r: r.criterion("mine", takes=["feature", "cls"])(Huber),
             ValueError,
-            "takes has 'feature', which is none of features, cls, dfl, box: write "
+            "takes has 'feature', which is none of features, cls, dfl, box, mask, kpt, angle: write "
             '@kdgraph.register.criterion("mine", takes=["features", "cls"])',
         ),
         (
@@ -305,7 +305,7 @@ def test_wrong_options_are_told(constructor: Any, error: type[Exception], told: 
         (
             lambda r: r.criterion("mine", takes=["cls"], wires=["strides"])(Huber),
             ValueError,
-            "wires has 'strides', which is none of bins, channels",
+            "wires has 'strides', which is none of bins, channels, keypoints",
         ),
         (
             lambda r: r.criterion("mine", takes=["cls"], reads=["label"])(Huber),

@@ -14,7 +14,12 @@ from kdgraph.nn.criteria import Criterion
 from kdgraph.nn.registry import adapter, balance, criterion, mask
 from kdgraph.spec.components import COMPONENTS, Kind
 
-WIRES: dict[str, Any] = {"bins": 16, "channels": (8, 8), "strides": (8.0, 16.0, 32.0)}
+WIRES: dict[str, Any] = {
+    "bins": 16,
+    "channels": (8, 8),
+    "strides": (8.0, 16.0, 32.0),
+    "keypoints": (17, 3),
+}
 SHAPE = (1, 8, 4, 4)
 
 
@@ -105,6 +110,8 @@ OPTIONS = [
     ("criterion", "ddf", {"temperature": 2.0, "of": "teacher", "topk": 5}),
     ("criterion", "m2d2", {"temperature": 2.0, "variant": "mean_logits", "pooling": "score"}),
     ("criterion", "box_l2", {"scale": 8.0}),
+    ("criterion", "masks", {"count": 5, "temperature": 2.0}),
+    ("criterion", "keypoints", {"delta": 0.5}),
     ("mask", "teacher_score", {"power": 2.0}),
     ("mask", "score_gap", {"power": 0.5}),
     ("mask", "top_k", {"k": 7}),
@@ -150,6 +157,9 @@ def test_an_unknown_option_is_named(kind: Kind, name: str) -> None:
         ("criterion", "cwd", {"norm": "layer"}),
         ("criterion", "kl", {"temperature": -1}),
         ("criterion", "qfl", {"beta": "1"}),
+        ("criterion", "masks", {"count": 0}),
+        ("criterion", "masks", {"temperature": 0}),
+        ("criterion", "keypoints", {"delta": 0}),
         ("mask", "teacher_score", {"power": float("inf")}),
         ("mask", "foreground", {"topk": 0}),
         ("adapter", "conv1x1", {"norm": 1}),
@@ -161,8 +171,9 @@ def test_a_bad_value_is_named(kind: Kind, name: str, options: dict[str, Any]) ->
         build(kind, name, **options)
 
 
-WIRED = [("criterion", name, wire) for name in registry.CRITERIA for wire in ("bins", "channels")] + [
-    ("mask", name, "strides") for name in registry.MASKS
+WIRED = [
+    *(("criterion", name, wire) for name in registry.CRITERIA for wire in ("bins", "channels", "keypoints")),
+    *(("mask", name, "strides") for name in registry.MASKS),
 ]
 OPTIONAL = ("kl", "box_l2", "iou")
 """Components that can do without their wires: then they compare classes, or distances."""

@@ -71,6 +71,34 @@ outputs: [taps, teacher]
 """
 
 
+TEACHERS = """\
+student: yolo11n.pt
+plugins: tests.spec.plugin
+data: my-data.yaml
+teachers:
+  large: {model: yolo11x.pt, trust: no, imgsz: 960, channels: [2, 1, 0, 0], classes: {automobile: car, 1: 2}}
+  fresh: {model: yolov8m.yaml, train: {epochs: 5}, imgsz: 64}
+  average: {model: student.ema, imgsz: 1280}
+  follower: student.ema
+  own: {python: 'tests.spec.plugin:teacher', imgsz: 224, channels: [0], classes: {'0': zero}}
+  old: yolov8m.pt
+edges:
+  neck: {taps: neck.*, criterion: cwd, teacher: large}
+  cls: {taps: head.cls, criterion: qfl, teacher: [large, old, follower]}
+  box: {taps: head.dfl, criterion: kl, teacher: [fresh]}
+  mean: {teacher: average, taps: head.box, criterion: iou, mask: {foreground: {of: teacher}}}
+  raw: {taps: {student: backbone.p4, teacher: layer3.0}, criterion: pkd, teacher: own}
+  deep: {taps: {student: backbone.p4, teacher: neck.p4}, criterion: cwd, teacher: student}
+"""
+
+DEEP = "edges: {deep: {taps: {student: backbone.p4, teacher: neck.p4}, criterion: pkd}}\n"
+
+
+def with_teacher(text: str, edges: str = "edges: default\n") -> str:
+    """A spec with one teacher, written as `text`."""
+    return f"student: a.pt\nteacher: {text}\n{edges}"
+
+
 def with_component(kind: Kind, text: str) -> str:
     """A spec with one component, written as `text`."""
     if kind == "balance":
@@ -92,5 +120,8 @@ def each_component() -> list[str]:
 
 
 EMPTY = "data: null\ntrain:\ntaps:\nplugins:\nbalance:\nphases:\noutputs:\n"
-VALID = [SMALLEST, FULL, *each_component()]
+VALID = [SMALLEST, FULL, TEACHERS, *each_component()]
+VALID += [with_teacher("student", DEEP), with_teacher("{model: student}", DEEP)]
+VALID += [with_teacher(text) for text in ("student.ema", "{model: student.ema, imgsz: 640}", "student.pt")]
+VALID += ["student: a.pt\nteachers: {only: b.pt}\nedges: default\n"]
 VALID += [f"student: a.pt\nteacher: b.pt\nedges: {name}\n{EMPTY}" for name in RECIPES]

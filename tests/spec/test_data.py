@@ -37,6 +37,8 @@ def refusal(data: str) -> str:
 def test_the_built_in_dataset_is_known_without_making_it(here: Path) -> None:
     names = BUILTIN["builtin:glyphs"]
     assert data_info("builtin:glyphs") == DataInfo("glyphs", 8, dict(enumerate(names)), 3, None)
+    poses = DataInfo("glyphs-pose", 8, dict(enumerate(names)), 3, None, (5, 3))
+    assert data_info("builtin:glyphs-pose") == poses
     assert list(here.iterdir()) == []
 
 
@@ -55,6 +57,15 @@ def test_a_count_without_names_numbers_the_classes(here: Path) -> None:
 def test_what_ultralytics_reads_too(here: Path) -> None:
     (here / "my.yaml").write_text("train: [a, b.txt]\nvalidation: c\nnames: [1, true]\nkpt_shape: [17, 3]\n")
     assert data_info("my.yaml").names == {0: "1", 1: "True"}
+
+
+def test_keypoints(here: Path) -> None:
+    (here / "my.yaml").write_text(GOOD + "kpt_shape: [3, 2]\nflip_idx: [1, 0, 2]\n")
+    assert data_info("my.yaml").kpt_shape == (3, 2)
+    (here / "my.yaml").write_text(GOOD + "kpt_shape: [3, 2]\n")
+    assert data_info("my.yaml").kpt_shape == (3, 2)
+    assert data_info("coco8-pose").kpt_shape == (17, 3)
+    assert data_info("coco8-seg").kpt_shape is None
 
 
 @pytest.mark.parametrize(("name", "classes"), [("coco8.yaml", 80), ("coco8", 80), ("DOTAv1.5", 16)])
@@ -111,7 +122,10 @@ def test_an_address(here: Path) -> None:
 
 def test_an_unknown_built_in_dataset(here: Path) -> None:
     assert refusal("builtin:glyph") == (
-        "error[KD401] unknown built-in dataset 'builtin:glyph'\n  hint: there is builtin:glyphs"
+        "error[KD401] unknown built-in dataset 'builtin:glyph'\n  hint: did you mean builtin:glyphs?"
+    )
+    assert refusal("builtin:coco").endswith(
+        "hint: there are builtin:glyphs, builtin:glyphs-seg, builtin:glyphs-pose, builtin:glyphs-obb"
     )
 
 
@@ -176,6 +190,22 @@ def test_a_file_that_is_no_mapping(content: bytes, message: str, here: Path) -> 
             "val: images/val",
             "val: a\nkpt_shape: 17",
             "'kpt_shape' is 17\n  hint: write keypoints and numbers",
+        ),
+        *(
+            (
+                "val: images/val",
+                f"val: a\nkpt_shape: {shape}",
+                f"'kpt_shape' is {shape}\n  hint: write keypoints",
+            )
+            for shape in ("[17, 4]", "[0, 3]", "[17]", "['17', 3]")
+        ),
+        *(
+            (
+                "val: images/val",
+                f"val: a\nkpt_shape: [3, 2]\nflip_idx: {flipped}",
+                f"'flip_idx' is {flipped}\n  hint: list for each of the 3 keypoints the number",
+            )
+            for flipped in ("[1, 0]", "[1, 0, 3]", "[1, 0, 0]", "7", "[[0], 1, 2]", "['1', '0', '2']")
         ),
     ],
 )

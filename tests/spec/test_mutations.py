@@ -47,6 +47,7 @@ WORDS = [
         '"\\U00110000"',
     ),
     *("student", "teacher", "edges: default", "taps", "default", "cosine", "p3", "epochs", "{", "  "),
+    *("teachers", "student.ema", "large", "python", "classes", "channels", "imgsz"),
 ]
 SCHEMA = jsonschema.Draft202012Validator(json_schema())
 texts = st.sampled_from(VALID)

@@ -42,7 +42,9 @@ def test_the_smallest_spec() -> None:
     spec = parse(HEAD + "edges: default\n")
     assert (spec.kdgraph, spec.student.model, spec.teacher.model) == (1, "yolo11n.pt", "yolo11m.pt")
     assert (spec.data, spec.train, spec.outputs, spec.path) == ("coco8.yaml", {}, (), None)
-    assert list(spec.edges) == ["neck", "cls", "dfl"]
+    assert list(spec.edges) == ["neck", "cls", "box"]
+    assert spec.recipe == "default"
+    assert {edge.teacher for edge in spec.edges.values()} == {("teacher",)}
 
 
 def test_the_default_recipe() -> None:
@@ -125,12 +127,12 @@ def test_an_edge_has_no_splice_unless_it_is_written() -> None:
 
 
 def test_phases() -> None:
-    first, second, third = "until: 30, edges: [neck]", "until: -9, edges: all", "edges: dfl"
+    first, second, third = "until: 30, edges: [neck]", "until: -9, edges: all", "edges: box"
     text = f"phases: [{{name: a, {first}}}, {{name: b, {second}}}, {{name: c, {third}}}]"
     assert parse(f"{HEAD}edges: default\n{text}").phases == (
         PhaseSpec(name="a", until=30, edges=("neck",)),
-        PhaseSpec(name="b", until=-9, edges=("neck", "cls", "dfl")),
-        PhaseSpec(name="c", until=None, edges=("dfl",)),
+        PhaseSpec(name="b", until=-9, edges=("neck", "cls", "box", "mask", "kpt", "angle")),
+        PhaseSpec(name="c", until=None, edges=("box",)),
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from kdgraph.errors import CODES, DataError
+from kdgraph.graph.quiet import quiet
 from kdgraph.train import glyphs
 from kdgraph.train.data import check_dataset, split_images
 from kdgraph.train.labels import SAMPLED, label_faults
@@ -34,17 +35,17 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def refusals(data: Path | str) -> list[str]:
+def refusals(data: Path | str, task: str = "detect") -> list[str]:
     with pytest.raises(DataError) as caught:
-        check_dataset(str(data))
+        check_dataset(str(data), task=task)
     for fault in caught.value.diagnostics:
         assert fault.code in CODES
         assert fault.hint, "a refusal must say the way out"
     return [fault.render() for fault in caught.value.diagnostics]
 
 
-def refusal(data: Path | str) -> str:
-    (text,) = refusals(data)
+def refusal(data: Path | str, task: str = "detect") -> str:
+    (text,) = refusals(data, task)
     return text
 
 
@@ -65,6 +66,8 @@ def test_the_built_in_dataset_is_made(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("KDGRAPH_CACHE", str(tmp_path))
     monkeypatch.setattr(glyphs, "SPLITS", {"train": 4, "val": 2})
     assert check_dataset("builtin:glyphs") == str(tmp_path / "glyphs-v1" / "data.yaml")
+    made = check_dataset("builtin:glyphs-pose", task="pose")
+    assert made == str(tmp_path / "glyphs-pose-v1" / "data.yaml")
 
 
 def test_lists_of_images(data: Path) -> None:
@@ -185,6 +188,119 @@ def test_a_line_that_cannot_be_used(line: str, reason: str, data: Path) -> None:
     )
     assert text.endswith("hint: each line is `class x y width height`, centre and size from 0 to 1; "
                          "mend it or take it out")  # fmt: skip
+
+
+# -- what each task needs --
+
+
+TRIANGLE, SQUARE = "1 0.1 0.1 0.9 0.1 0.5 0.9", "1 0.1 0.1 0.9 0.1 0.9 0.9 0.1 0.9"
+FLAT_POSE = "1 0.5 0.5 0.2 0.2 0.1 0.1 0.9 0.9"  # two keypoints without visibility
+
+
+def labelled(data: Path, *lines: str, keypoints: str = "") -> None:
+    """Every label file of the dataset with these lines."""
+    (data / "data.yaml").write_text(YAML + (f"kpt_shape: {keypoints}\n" if keypoints else ""))
+    for split in ("train", "val"):
+        for file in (data / "labels" / split).iterdir():
+            file.write_text("\n".join(lines) + "\n")
+
+
+def usable(data: Path, task: str, shape: tuple[int, int] | None) -> bool:
+    """Whether Ultralytics' own loader keeps every image of the split, and every line of it."""
+    from ultralytics.data.dataset import YOLODataset
+    from ultralytics.data.utils import check_det_dataset
+
+    content = check_det_dataset(str(data / "data.yaml"))
+    lines = (data / "labels/train/a.txt").read_text().splitlines()
+    try:
+        with quiet():
+            made = YOLODataset(img_path=content["train"], data=content, task=task, imgsz=32)
+    except (ValueError, RuntimeError, AssertionError):
+        return False
+    return len(made.labels) == 2 and all(len(each["cls"]) == len(lines) for each in made.labels)
+
+
+KINDS = {
+    "box": BOX.strip(),
+    "triangle": TRIANGLE,
+    "square": SQUARE,
+    "pose": FLAT_POSE,
+    "pose of three": "1 0.5 0.5 0.2 0.2 0.1 0.1 2 0.9 0.9 1",
+    "six": "1 0.5 0.5 0.2 0.2 0.3",
+    "even": "1 0.1 0.1 0.9 0.1 0.9 0.9 0.1",
+}
+
+
+@pytest.mark.parametrize("task", ["detect", "segment", "pose", "obb"])
+@pytest.mark.parametrize("shape", [None, (2, 2), (2, 3)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_line_is_accepted_where_ultralytics_accepts_it(
+    task: str, shape: tuple[int, int] | None, kind: str, data: Path
+) -> None:
+    labelled(data, KINDS[kind], keypoints=str([*shape]) if shape else "")
+    try:
+        check_dataset("set/data.yaml", task=task)
+    except DataError:
+        accepted = False
+    else:
+        accepted = True
+    assert accepted == usable(data, task, shape)
+
+
+@pytest.mark.parametrize("task", ["detect", "segment"])
+def test_boxes_and_polygons_in_one_file(task: str, data: Path) -> None:
+    labelled(data, BOX.strip(), TRIANGLE)
+    assert not usable(data, task, None)
+    wanted = {"detect": "boxes and polygons in one file", "segment": "5 numbers where a polygon has"}
+    assert all(f"cannot be used: {wanted[task]}" in text for text in refusals("set/data.yaml", task))
+
+
+@pytest.mark.parametrize(
+    ("task", "line", "shape", "reason", "hint"),
+    [
+        (
+            "segment", BOX.strip(), "", "5 numbers where a polygon has 7, 9 or more",
+            "each line is `class x1 y1 x2 y2 x3 y3 …`, coordinates from 0 to 1; mend it or take it out; "
+            "boxes need a student that detects",
+        ),
+        (
+            "obb", BOX.strip(), "", "5 numbers where a rotated box has 9",
+            "each line is `class x1 y1 x2 y2 x3 y3 x4 y4`, coordinates from 0 to 1; mend it or take it out; "
+            "boxes need a student that detects",
+        ),
+        (
+            "pose", BOX.strip(), "[17, 3]", "5 numbers where a pose of 17 keypoints has 56",
+            "each line is `class x y width height` and 17 times `x y visibility`, coordinates from 0 to 1; "
+            "mend it or take it out; boxes need a student that detects",
+        ),
+        (
+            "pose", "1 0.5 0.5 0.2 0.2 0.1 0.1 90 0.9", "[2, 2]",
+            "coordinates outside 0 to 1: they are fractions of the image, not pixels",
+            "each line is `class x y width height` and 2 times `x y`, coordinates from 0 to 1; "
+            "mend it or take it out; boxes need a student that detects",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_task_needs_is_said(
+    task: str, line: str, shape: str, reason: str, hint: str, data: Path
+) -> None:
+    labelled(data, line, keypoints=shape)
+    text = refusals("set/data.yaml", task)[0]
+    assert f"error[KD405] 2 lines of the train labels cannot be used: {reason}\n" in text
+    assert text.endswith(f"  hint: {hint}")
+
+
+def test_poses_of_a_dataset_without_keypoints(data: Path) -> None:
+    assert refusal("set/data.yaml", "pose") == (
+        "error[KD405] data has no keypoints, which a pose student learns from\n"
+        "  hint: give it a 'kpt_shape', take a student that detects, or use builtin:glyphs-pose"
+    )
+
+
+def test_visibility_is_no_coordinate(data: Path) -> None:
+    labelled(data, "1 0.5 0.5 0.2 0.2 0.1 0.1 2 0.9 0.9 1", keypoints="[2, 3]")
+    check_dataset("set/data.yaml", task="pose")
+    check_dataset("set/data.yaml", task="detect")
 
 
 def test_many_label_files_are_sampled(tmp_path: Path) -> None:

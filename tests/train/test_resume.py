@@ -102,7 +102,7 @@ def test_a_folder_that_is_no_run_is_said(tmp_path: Path) -> None:
 def test_a_spec_made_in_python_is_kept_too(tmp_path: Path) -> None:
     spec = parse("student: yolo11n.yaml\nteacher: yolo11s.yaml\nedges: default\n")
     folder = RunFolder(tmp_path / "run")
-    folder.write(spec, "teacher.pt", "data.yaml")
+    folder.write(spec, {"teacher": "teacher.pt"}, "data.yaml")
     assert folder.spec() == spec
 
 
@@ -116,4 +116,4 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file, not a folder")
     spec = parse("student: yolo11n.yaml\nteacher: yolo11s.yaml\nedges: default\n")
     with pytest.raises(RunError, match=r"runs/x cannot be written .*\n.*project"):
-        RunFolder(tmp_path / "runs" / "x").write(spec, "teacher.pt", "data.yaml")
+        RunFolder(tmp_path / "runs" / "x").write(spec, {}, "data.yaml")

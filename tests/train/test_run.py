@@ -133,18 +133,18 @@ def test_a_student_exports_to_onnx_and_runs(
 def test_a_finished_run_keeps_nothing_that_only_training_needs(folder: Path) -> None:
     assert not (folder / "weights/learnt.pt").exists()
     facts = json.loads((folder / "kdgraph.json").read_text())
-    assert Path(facts["teacher"]).is_file()
+    assert Path(facts["teachers"]["teacher"]).is_file()
     assert "criterion: cwd" in (folder / "spec.yaml").read_text()
 
 
 def test_a_teacher_is_trained_once_for_the_same_data(folder: Path, squares: Path) -> None:
     import kdgraph
-    from kdgraph.train.teacher import ensure_teacher
+    from kdgraph.train.teachers import ensure_teachers
 
     spec = kdgraph.load(folder.parent.parent / "tiny.yaml")
-    teacher = Path(json.loads((folder / "kdgraph.json").read_text())["teacher"])
+    teacher = Path(json.loads((folder / "kdgraph.json").read_text())["teachers"]["teacher"])
     trained = teacher.stat().st_mtime_ns
-    assert ensure_teacher(spec, str(squares)) == str(teacher)
+    assert ensure_teachers(spec, str(squares)) == {"teacher": str(teacher)}
     assert teacher.stat().st_mtime_ns == trained
 
 

@@ -42,20 +42,20 @@ class Stats:
 
     @classmethod
     def of(cls, graph: DistillGraph, role: str) -> Stats:
-        ops = [op for op in graph.ops(role).values() if op.node.op not in ("placeholder", "output")]  # type: ignore[arg-type]
+        ops = [op for op in graph.ops(role).values() if op.node.op not in ("placeholder", "output")]
         batch = graph.batch
         return cls(len(ops), sum(op.facts.params for op in ops), sum(op.facts.flops for op in ops) // batch)
 
 
 @dataclass(frozen=True)
 class Account:
-    """What `kdgraph explain` tells of one pass. `before` and `after` are (student, teacher)."""
+    """What `kdgraph explain` tells of one pass. `before` and `after` are by model, the student first."""
 
     name: str
     summary: str
     notes: tuple[str, ...]
-    before: tuple[Stats, Stats]
-    after: tuple[Stats, Stats]
+    before: tuple[Stats, ...]
+    after: tuple[Stats, ...]
     seconds: float
 
 
@@ -98,5 +98,5 @@ class Sequential:
         return graph, tuple(accounts)
 
 
-def _stats(graph: DistillGraph) -> tuple[Stats, Stats]:
-    return Stats.of(graph, "student"), Stats.of(graph, "teacher")
+def _stats(graph: DistillGraph) -> tuple[Stats, ...]:
+    return tuple(Stats.of(graph, role) for role in graph.models)

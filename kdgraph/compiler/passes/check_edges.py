@@ -53,7 +53,8 @@ def _term_faults(graph: DistillGraph, key: str, term: Term) -> Iterator[Diagnost
             "KD203", term, f"nothing that learns comes before the tap '{student.name}'", "tap a later node"
         )
     fault = (
-        _layout_faults(graph, term, student, teacher)
+        _self_fault(graph, key, term, student)
+        or _layout_faults(graph, term, student, teacher)
         or _shape_faults(graph, key, term, student)
         or signal_fault(graph, key, term)
     )
@@ -65,6 +66,17 @@ def _learns(graph: DistillGraph, tap: str) -> bool:
     """Whether any student parameter lies before the tap: otherwise its loss could teach nothing."""
     before = (graph[key] for key in graph.ancestors([tap]))
     return any(isinstance(v, Op) and v.role == "student" and v.facts.params for v in before)
+
+
+def _self_fault(graph: DistillGraph, key: str, term: Term, student: Tap) -> Diagnostic | None:
+    """A tensor compared with itself: its loss is 0 for ever."""
+    ours, theirs = (graph.tapped(tap_of(graph, key, side)) for side in ("student", "teacher"))
+    if ours != theirs:
+        return None
+    what = f"'{student.name}' is compared with itself"
+    return _fault(
+        "KD203", term, what, "let a deeper tap teach: `taps: {student: backbone.p4, teacher: neck.p4}`"
+    )
 
 
 def _layout_faults(graph: DistillGraph, term: Term, student: Tap, teacher: Tap) -> Diagnostic | None:
@@ -89,7 +101,15 @@ def _layout_faults(graph: DistillGraph, term: Term, student: Tap, teacher: Tap) 
     )
 
 
-_LAYOUTS = {"features": "features", "cls": "class logits", "dfl": "DFL logits", "box": "box distances"}
+_LAYOUTS = {
+    "features": "features",
+    "cls": "class logits",
+    "dfl": "DFL logits",
+    "box": "box distances",
+    "mask": "mask coefficients",
+    "kpt": "keypoints",
+    "angle": "angles",
+}
 
 
 def _shape_faults(graph: DistillGraph, key: str, term: Term, tap: Tap) -> Diagnostic | None:
@@ -102,8 +122,8 @@ def _shape_faults(graph: DistillGraph, key: str, term: Term, tap: Tap) -> Diagno
             f"the {side}'s tap is no tensor",
             "tap a node that `kdgraph nodes` shows a shape for",
         )
-    if tap.layout in ("cls", "dfl") and ours[1] != theirs[1]:
-        return _head_fault(graph, term, tap)
+    if tap.layout in ("cls", "dfl", "kpt") and ours[1] != theirs[1]:
+        return _head_fault(term, tap, ours[1], theirs[1])
     info = find("criterion", term.criterion.name)
     if tap.layout == "cls" and theirs[1] < info.classes:
         what = f"{term.criterion.name} compares classes with one another, and there is only one"
@@ -126,20 +146,14 @@ def _shape_faults(graph: DistillGraph, key: str, term: Term, tap: Tap) -> Diagno
     return None
 
 
-def _head_fault(graph: DistillGraph, term: Term, tap: Tap) -> Diagnostic:
-    heads = [graph.models["student"].head, graph.models["teacher"].head]
-    if tap.layout == "cls":
-        counts = [head.classes if head else 0 for head in heads]
-        what = f"the student has {counts[0]} classes, the teacher {counts[1]}"
-        mend = (
-            "train the teacher on the same data (`teacher: {model: …, train: {epochs: …}}`), "
-            "or use edges of the neck"
-        )
-    else:
-        counts = [head.reg_max if head else 0 for head in heads]
-        what = f"the student has {counts[0]} DFL bins, the teacher {counts[1]}"
-        mend = "compare decoded distances instead: `taps: head.box.*` with `criterion: box_l2`"
-    return _fault("KD204", term, what, mend)
+def _head_fault(term: Term, tap: Tap, ours: int, theirs: int) -> Diagnostic:
+    """Channels that have a meaning, and cannot be brought together."""
+    what, mend = {
+        "cls": ("class logits", "tap the heads' outputs by name: `taps: head.cls`"),
+        "dfl": ("DFL logits", "compare decoded distances instead: `taps: head.box` with `criterion: box_l2`"),
+        "kpt": ("numbers of keypoints", "only models of the same keypoints can be compared"),
+    }[tap.layout]
+    return _fault("KD204", term, f"the student has {ours} {what} at a cell, the teacher {theirs}", mend)
 
 
 def _adapted(graph: DistillGraph, key: str, ours: Shape, theirs: Shape) -> Shape:

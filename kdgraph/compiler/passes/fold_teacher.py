@@ -7,7 +7,8 @@ from dataclasses import replace
 from torch import nn
 
 from kdgraph.compiler.passes.base import Pass, PassResult
-from kdgraph.graph.ir import DistillGraph, Op
+from kdgraph.graph.ir import DistillGraph, Op, Role
+from kdgraph.spec.schema import follows_student
 
 
 class FoldTeacher(Pass):
@@ -15,28 +16,38 @@ class FoldTeacher(Pass):
 
     before: conv ─▶ bn ─▶ act              after: conv' ─▶ act
 
-    The student's batch norms stay: they learn. A convolution has one weight for all its calls, those of a
+    The student's batch norms stay: they learn. So do those of its moving average, whose weights follow it. A
+    convolution has one weight for all its calls, those of a
     splice among them: it is folded if each call is followed by a call of the one batch norm.
     """
 
     name = "fold_teacher"
 
     def run(self, graph: DistillGraph) -> PassResult:
-        graph = graph.copy()
-        calls = _calls(graph)
-        folded = 0
-        for norm in list(calls):
-            convs = _convolutions(graph, calls, norm) if _foldable(norm) else []
-            for conv, key in zip(convs, calls[norm], strict=False):
-                _fold(graph, conv, key, norm)
-            folded += bool(convs)
-        return PassResult(graph, (f"{folded} batch norms folded into convolutions",) if folded else ())
+        graph, notes = graph.copy(), []
+        for role in graph.teachers:
+            folded = 0 if follows_student(graph.spec, role) else _fold_all(graph, role)
+            if folded:
+                notes.append(f"{role}: {folded} batch norms folded into convolutions")
+        return PassResult(graph, tuple(notes))
 
 
-def _calls(graph: DistillGraph) -> dict[nn.Module, list[str]]:
-    """Each module of the teacher, and the operations that call it."""
+def _fold_all(graph: DistillGraph, role: Role) -> int:
+    """Fold what can be folded of one teacher; how many batch norms that was."""
+    calls = _calls(graph, role)
+    folded = 0
+    for norm in list(calls):
+        convs = _convolutions(graph, calls, norm) if _foldable(norm) else []
+        for conv, key in zip(convs, calls[norm], strict=False):
+            _fold(graph, conv, key, norm)
+        folded += bool(convs)
+    return folded
+
+
+def _calls(graph: DistillGraph, role: Role) -> dict[nn.Module, list[str]]:
+    """Each module of a teacher, and the operations that call it."""
     calls: dict[nn.Module, list[str]] = {}
-    for key, op in graph.ops("teacher").items():
+    for key, op in graph.ops(role).items():
         if op.module is not None:
             calls.setdefault(op.module, []).append(key)
     return calls

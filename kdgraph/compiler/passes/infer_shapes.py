@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kdgraph.compiler.passes.base import Pass, PassResult
 from kdgraph.errors import Diagnostic
-from kdgraph.graph.ir import DistillGraph, Role, op_key
+from kdgraph.graph.ir import DistillGraph, Role, View, named, op_key
 from kdgraph.graph.shapes import infer_facts
 
 
@@ -19,8 +19,7 @@ class InferShapes(Pass):
 
     def run(self, graph: DistillGraph) -> PassResult:
         graph, notes, faults = graph.copy(), [], []
-        roles: tuple[Role, ...] = ("student", "teacher")
-        for role in roles:
+        for role in graph.models:
             try:
                 notes.append(_infer(graph, role))
             except RuntimeError as error:
@@ -29,21 +28,24 @@ class InferShapes(Pass):
 
 
 def _infer(graph: DistillGraph, role: Role) -> str:
-    model = graph.models[role]
-    facts = infer_facts(model.module, graph.image_size, graph.batch, graph.channels)
+    model, view = graph.models[role], graph.views[role]
+    facts = infer_facts(model.module, view.size, graph.batch, view.channels)
     for node, fact in facts.items():
         graph.update(op_key(role, node), facts=fact)
-    height, width = graph.image_size
-    return f"{role}: {len(facts)} nodes at images of {graph.channels}×{height}×{width}"
+    return f"{role}: {len(facts)} nodes at images of {_shown(view)}"
 
 
 def _misfit(graph: DistillGraph, role: Role, error: RuntimeError) -> Diagnostic:
-    height, width = graph.image_size
-    part = graph.spec.student if role == "student" else graph.spec.teacher
+    part = graph.spec.student if role == "student" else graph.spec.teachers[role]
     first = str(error).splitlines()[0]
     return Diagnostic(
         "KD204",
-        f"the {role} cannot take images of {graph.channels}×{height}×{width}: {first}",
-        part.span("model"),
+        f"the {named(role)} cannot take images of {_shown(graph.views[role])}: {first}",
+        part.span("model") or part.span(),
         hint="the image size must be a multiple of the largest stride, and the channels those of the model",
     )
+
+
+def _shown(view: View) -> str:
+    height, width = view.size
+    return f"{view.channels}×{height}×{width}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from kdgraph.compiler.frames import shape_of
 from kdgraph.compiler.passes.base import Pass, PassResult
-from kdgraph.graph.ir import Adapter, DistillGraph, Splice, Tap, Term
+from kdgraph.graph.ir import Adapter, Align, DistillGraph, Splice, Tap, Term
 from kdgraph.nn.adapters import auto_chain
 from kdgraph.spec.plugins import find
 
@@ -30,22 +31,30 @@ class InsertAdapters(Pass):
             for kind in kinds:
                 _insert(graph, key, joint, kind)
             if kinds:
-                ours, theirs = (tap_shape(graph, key, role) for role in ("student", "teacher"))
+                ours, theirs = (tap_shape(graph, key, side) for side in ("student", "teacher"))
                 notes.append(f"{joint.name}: {' and '.join(kinds)}, {_shown(ours)} → {_shown(theirs)}")
         return PassResult(graph, tuple(notes))
 
 
-def tap_shape(graph: DistillGraph, term: str, role: str) -> Shape | None:
-    """The shape that the tap of a term or splice has before any adapter."""
-    return graph.tapped(tap_of(graph, term, role)).facts.shape
+def tap_shape(graph: DistillGraph, term: str, side: str) -> Shape | None:
+    """The shape that one side of a term or splice has before any adapter."""
+    return shape_of(graph, side_of(graph, term, side))
 
 
-def tap_of(graph: DistillGraph, term: str, role: str) -> str:
-    """The tap that a term reads on one side, behind its adapters."""
-    key = graph.source(term, role)
+def side_of(graph: DistillGraph, term: str, side: str) -> str:
+    """What a term reads on one side before any adapter: a tap, or what brought it to where it is compared."""
+    key = graph.source(term, side)
     while key is not None and isinstance(graph[key], Adapter):
         key = graph.source(key, "student")
     assert key is not None
+    return key
+
+
+def tap_of(graph: DistillGraph, term: str, side: str) -> str:
+    """The tap that a term reads on one side; of several teachers the first's."""
+    key = side_of(graph, term, side)
+    while isinstance(graph[key], Align):
+        key = graph.source(key, "values") or graph.sources(key, "several")[0]
     return key
 
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import replace
 
 from kdgraph.compiler.passes.base import Pass, PassResult
-from kdgraph.graph.ir import Adapter, DistillGraph, Op, Signal, Splice, Tap, Vertex
+from kdgraph.graph.ir import Adapter, Align, DistillGraph, Op, Signal, Splice, Tap, Vertex
 
 
 class MergeTaps(Pass):
@@ -33,7 +33,7 @@ class MergeTaps(Pass):
         return PassResult(graph, tuple(notes))
 
 
-_MERGED = (Tap, Signal, Adapter, Splice)
+_MERGED = (Tap, Align, Signal, Adapter, Splice)
 
 
 def _nameless(vertex: Vertex) -> Hashable:
@@ -42,4 +42,4 @@ def _nameless(vertex: Vertex) -> Hashable:
         return vertex.node, vertex.role
     if isinstance(vertex, Splice):
         return Splice, vertex.standardise
-    return replace(vertex, name="") if isinstance(vertex, (Tap, Signal, Adapter)) else vertex
+    return replace(vertex, name="") if isinstance(vertex, (Tap, Align, Signal, Adapter)) else vertex

@@ -46,7 +46,7 @@ def _layer(op: Op) -> str:
 def _roots(graph: DistillGraph) -> list[str]:
     roots = [*graph.of(Term), graph.output("student")]
     if "teacher" in graph.spec.outputs:
-        roots.append(graph.output("teacher"))
+        roots.extend(graph.output(role) for role in graph.teachers)
     if "taps" in graph.spec.outputs:
         roots.extend(graph.of(Tap))
     return [root for root in roots if root is not None]

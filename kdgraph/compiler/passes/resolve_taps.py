@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from kdgraph.compiler.classes import class_map_faults, strangers
+from kdgraph.compiler.frames import Frame, frame_of, shape_of
 from kdgraph.compiler.passes.base import Pass, PassResult
 from kdgraph.compiler.signals import connect_signals
 from kdgraph.compiler.taps import Pair, Unresolved, pairs_of, splice_pairs_of
 from kdgraph.errors import Diagnostic, closest
-from kdgraph.graph.ir import DistillGraph, Op, Role, Splice, Tap, Term, op_key
+from kdgraph.graph.ir import Align, DistillGraph, Op, Role, Splice, Tap, Term, op_key
+from kdgraph.graph.ir import named as called
 from kdgraph.graph.names import Named, find, tap_names
 from kdgraph.graph.verify import overwritten
 from kdgraph.spec.schema import EdgeSpec, TapSpec
+
+O2O = "head.o2o"
+"""The one-to-one branch of an end-to-end head."""
 
 
 class ResolveTaps(Pass):
@@ -25,25 +32,50 @@ class ResolveTaps(Pass):
 
     def run(self, graph: DistillGraph) -> PassResult:
         graph, notes = graph.copy(), []
-        faults: list[Diagnostic] = []
+        faults = [*class_map_faults(graph)]
         names = {role: names_of(graph, role) for role in graph.models}
         for edge in graph.spec.edges.values():
             try:
                 pairs = pairs_of(edge, names)
                 entries = _entries(edge, names)
-                for pair, suffix in zip(pairs, _suffixes(pairs), strict=True):
+                for pair, suffix in zip(pairs.found, _suffixes(pairs.found), strict=True):
                     _add_term(graph, edge, pair, suffix, entries)
-                notes.append(f"{edge.name}: " + ", ".join(_told(pair) for pair in pairs))
+                notes.append(f"{edge.name}: " + ", ".join(_told(pair) for pair in pairs.found))
+                graph.left_out += (*pairs.left_out, *_unknown_classes(graph, edge))
             except Unresolved as unresolved:
-                faults.extend(unresolved.diagnostics)
+                faults.extend(_explained(graph, edge, fault) for fault in unresolved.diagnostics)
         faults.extend(_share(graph, names["student"]))
-        return PassResult(graph, tuple(notes), tuple(faults))
+        graph.left_out = tuple(dict.fromkeys(graph.left_out))
+        notes += [f"{align.name}: {_sizes(graph, key)}" for key, align in graph.of(Align).items()]
+        return PassResult(graph, (*notes, *graph.left_out), tuple(faults))
+
+
+def _explained(graph: DistillGraph, edge: EdgeSpec, fault: Diagnostic) -> Diagnostic:
+    """A tap of a head that is not in the graph: why it is not."""
+    why = next((why for role in edge.teacher if (why := graph.models[role].beheaded)), "")
+    if fault.code != "KD201" or "teacher.head" not in fault.message or not why:
+        return fault
+    return replace(fault, hint=f"the teacher's graph ends at its neck, tap that: {why}")
+
+
+def _unknown_classes(graph: DistillGraph, edge: EdgeSpec) -> list[str]:
+    """What an edge leaves out because a teacher does not know it."""
+    kinds = {v.kind for v in graph.of(Align).values() if v.name.split("_", 1)[1].startswith(f"{edge.name}.")}
+    told = strangers(graph, edge.teacher) if "classes" in kinds else None
+    return [f"edge '{edge.name}': {told}"] if told else []
 
 
 def names_of(graph: DistillGraph, role: Role) -> dict[str, Named]:
     """Every tap name of one side, with what is known of its node."""
     ops = {op.node: op for op in graph.of(Op).values() if op.role == role}
-    return tap_names(graph.models[role], lambda node: ops[node].facts.shape, graph.image_size)
+    return tap_names(graph.models[role], lambda node: ops[node].facts.shape, graph.views[role].size)
+
+
+def _sizes(graph: DistillGraph, key: str) -> str:
+    """The shapes before and after an alignment, without the batch."""
+    before = shape_of(graph, (graph.source(key, "values") or graph.sources(key, "several")[0]))
+    shapes = [shape[1:] if shape else () for shape in (before, shape_of(graph, key))]
+    return " → ".join("×".join(map(str, shape)) for shape in shapes)
 
 
 def _share(graph: DistillGraph, names: Mapping[str, Named]) -> list[Diagnostic]:
@@ -62,7 +94,7 @@ def _share(graph: DistillGraph, names: Mapping[str, Named]) -> list[Diagnostic]:
     return [Diagnostic("KD201", message, span, f"did you mean {' or '.join(near)}?")]
 
 
-def _suffixes(pairs: list[Pair]) -> list[str]:
+def _suffixes(pairs: Sequence[Pair]) -> list[str]:
     """What tells the terms of one edge apart: their levels, or the taps where a level comes twice."""
     levels = [pair.level for pair in pairs]
     return [p.level if p.level and levels.count(p.level) == 1 else p.student.name for p in pairs]
@@ -70,7 +102,7 @@ def _suffixes(pairs: list[Pair]) -> list[str]:
 
 def _entries(edge: EdgeSpec, names: Mapping[Role, Mapping[str, Named]]) -> dict[str, Pair]:
     """Where the student enters the teacher, by what tells the entries of one edge apart."""
-    pairs = splice_pairs_of(edge, names) if edge.splice is not None else []
+    pairs = splice_pairs_of(edge, names).found if edge.splice is not None else ()
     return dict(zip(_suffixes(pairs), pairs, strict=True))
 
 
@@ -79,17 +111,77 @@ def _add_term(
 ) -> None:
     name = f"{edge.name}.{suffix}"
     ours, own = pair.student.name, _entries_for(pair, entries)
+    frame = frame_of(graph, edge.teacher)
     inputs = [("splice", _add_splice(graph, edge, suffix, entry)) for suffix, entry in own.items()]
     if own:
         ours = f"{'+'.join(entry.student.name for entry in own.values())}>{pair.teacher.name}"
+        inputs.append(("teacher", _add_tap(graph, edge, edge.taps, edge.teacher[0], pair.teacher)))
     else:
-        inputs = [("student", _add_tap(graph, edge, edge.taps, "student", pair.student))]
-    inputs.append(("teacher", _add_tap(graph, edge, edge.taps, "teacher", pair.teacher)))
+        _check_average(edge, pair)
+        inputs.append(("student", _side(graph, edge, frame, "student", pair.student, name)))
+        theirs = [_side(graph, edge, frame, role, tap, name) for role, tap in pair.teachers.items()]
+        inputs.append(("teacher", frame.average(theirs, name)))
     vertex = Term(edge, name, pair.level, edge.criterion, (ours, pair.teacher.name))
     term = graph.add(f"term:{name}", vertex)
     for port, source in inputs:
         graph.connect(source, term, port)
-    connect_signals(graph, term, anchors=len(pair.student.shape or ()) == 3)
+    connect_signals(graph, term, frame, len(pair.student.shape or ()) == 3, _branches(graph, pair, own))
+
+
+def _check_average(edge: EdgeSpec, pair: Pair) -> None:
+    """Raise Unresolved (KD203) for an average of tensors that mean something else in each teacher."""
+    if len(pair.teachers) > 1 and pair.teacher.layout in ("features", "mask"):
+        what = "features" if pair.teacher.layout == "features" else "mask coefficients"
+        raise Unresolved(
+            Diagnostic(
+                "KD203",
+                f"edge '{edge.name}': {what} of several teachers have no common meaning, so no average",
+                edge.span("teacher") or edge.span(),
+                "give each teacher an edge of its own",
+            )
+        )
+
+
+def _side(graph: DistillGraph, edge: EdgeSpec, frame: Frame, role: Role, named: Named, name: str) -> str:
+    """A tap, brought to where the two sides can be compared."""
+    tap = _add_tap(graph, edge, edge.taps, role, named)
+    if named.layout == "cls" and frame.classes is not None and not frame.classes.student:
+        raise Unresolved(_no_class(graph, edge, role))
+    level = named.level if len(named.shape or ()) == 4 else None
+    if level is None and named.layout != "features" and frame.apart:
+        raise Unresolved(_no_level(graph, edge))
+    return frame.bring(role, tap, named.layout, level, name)
+
+
+def _no_class(graph: DistillGraph, edge: EdgeSpec, role: Role) -> Diagnostic:
+    heads = [graph.models[each].head for each in ("student", edge.teacher[0] if role == "student" else role)]
+    ours, theirs = (head.classes if head else "other" for head in heads)
+    return Diagnostic(
+        "KD204",
+        f"edge '{edge.name}': the student has {ours} classes, the teacher {theirs}, and none have one name",
+        edge.span("taps") or edge.span(),
+        "say which are the same: `teacher: {model: …, classes: {teacher_name: student_name}}`, train the "
+        "teacher on the same data (`teacher: {model: …, train: {epochs: …}}`), or use edges of the neck",
+    )
+
+
+def _no_level(graph: DistillGraph, edge: EdgeSpec) -> Diagnostic:
+    heads = [graph.models[role].head for role in ("student", edge.teacher[0])]
+    ours, theirs = (", ".join(head.levels) if head else "none" for head in heads)
+    message = f"edge '{edge.name}': the heads have no level in common: {ours} and {theirs}"
+    return Diagnostic("KD202", message, edge.span("taps") or edge.span(), "use edges of other taps")
+
+
+def _branches(graph: DistillGraph, pair: Pair, entries: Mapping[str, Pair]) -> dict[Role, str]:
+    """The models of which the term taps the one-to-one branch."""
+    ours = [entry.student for entry in entries.values()] or [pair.student]
+    taps = [("student", tap) for tap in ours] + list(pair.teachers.items())
+    return {role: O2O for role, tap in taps if _is_one_to_one(graph, role, tap)}
+
+
+def _is_one_to_one(graph: DistillGraph, role: Role, tap: Named) -> bool:
+    names = graph.models[role].names.items()
+    return any(node is tap.node for name, node in names if name.startswith(f"{O2O}."))
 
 
 def _entries_for(pair: Pair, entries: Mapping[str, Pair]) -> Mapping[str, Pair]:
@@ -104,7 +196,7 @@ def _add_splice(graph: DistillGraph, edge: EdgeSpec, suffix: str, entry: Pair) -
     if f"splice:{name}" in graph:  # two terms of the edge come through it
         return f"splice:{name}"
     student = _add_tap(graph, edge, edge.splice.at, "student", entry.student)
-    teacher = _add_tap(graph, edge, edge.splice.at, "teacher", entry.teacher)
+    teacher = _add_tap(graph, edge, edge.splice.at, edge.teacher[0], entry.teacher)
     vertex = Splice(edge, name, edge.splice.standardise)
     return graph.add(f"splice:{name}", vertex, student=student, teacher=teacher)
 
@@ -112,11 +204,13 @@ def _add_splice(graph: DistillGraph, edge: EdgeSpec, suffix: str, entry: Pair) -
 def _check_kept(edge: EdgeSpec, taps: TapSpec, role: Role, named: Named) -> None:
     """Raise Unresolved (KD203) for a node whose value does not last until a criterion reads it."""
     if overwritten(named.node):
+        side = "student" if role == "student" else "teacher"
         raise Unresolved(
             Diagnostic(
                 "KD203",
-                f"edge '{edge.name}': the {role} overwrites '{named.name}' in place right after computing it",
-                taps.span(role) or taps.span() or edge.span("taps"),
+                f"edge '{edge.name}': the {called(role)} overwrites '{named.name}' in place right after "
+                "computing it",
+                taps.span(side) or taps.span() or edge.span("taps"),
                 hint="tap the node after it",
             )
         )

@@ -61,13 +61,13 @@ def _splice(graph: DistillGraph, key: str, term: Term, entries: list[str], insid
     for entry in entries:
         vertex = graph[_entered(graph, entry)]
         assert isinstance(vertex, Op)
-        graph.alias[op_key("teacher", vertex.node, label)] = entry
+        graph.alias[op_key(vertex.role, vertex.node, label)] = entry
     for old in inside:
         vertex = graph[old]
         assert isinstance(vertex, Op)
         # its weights are counted where the teacher has them
         twin = replace(vertex, splice=label, facts=replace(vertex.facts, params=0))
-        new = graph.add(op_key("teacher", vertex.node, label), twin)
+        new = graph.add(op_key(vertex.role, vertex.node, label), twin)
         for source in vertex.node.all_input_nodes:
             graph.connect(graph.argument(twin, source), new, "arg")
     return _connect(graph, key, term, entries, inside)
@@ -78,7 +78,7 @@ def _connect(graph: DistillGraph, key: str, term: Term, entries: list[str], insi
     tap = graph[graph.source(key, "teacher") or ""]
     assert isinstance(tap, Tap)
     end = graph.tapped(graph.source(key, "teacher") or "")
-    value = op_key("teacher", end.node, f"spliced:{term.name}")
+    value = op_key(end.role, end.node, f"spliced:{term.name}")
     spliced = graph.add(f"tap:spliced:{term.name}", tap, value=value)
     graph.disconnect(key, "splice")
     graph.connect(spliced, key, "student")

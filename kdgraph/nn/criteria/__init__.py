@@ -9,6 +9,7 @@ from kdgraph.nn.criteria.distributions import DecoupledFocal, LocalizationDistil
 from kdgraph.nn.criteria.feature import ChannelWise, Cosine, Mimic, Pearson, PredictionGuided, ScoreL2
 from kdgraph.nn.criteria.fgd import FocalGlobal
 from kdgraph.nn.criteria.gi import GeneralInstance
+from kdgraph.nn.criteria.instance_masks import InstanceMasks
 from kdgraph.nn.criteria.labelled import Decoupled, Normalised, RankMimicking
 from kdgraph.nn.criteria.logits import (
     BinaryCrossEntropy,
@@ -20,10 +21,12 @@ from kdgraph.nn.criteria.logits import (
 from kdgraph.nn.criteria.m2d2 import MultimodalDFL
 from kdgraph.nn.criteria.mgd import MaskedGenerative
 from kdgraph.nn.criteria.statistics import GramL2, MeanDiscrepancy, PooledL2
+from kdgraph.nn.criteria.tasks import BoxAngle, Keypoints
 
 __all__ = [
     "Attention",
     "BinaryCrossEntropy",
+    "BoxAngle",
     "BoxL2",
     "BoxOverlap",
     "ChannelSoftmax",
@@ -36,7 +39,9 @@ __all__ = [
     "FocalGlobal",
     "GeneralInstance",
     "GramL2",
+    "InstanceMasks",
     "KLDivergence",
+    "Keypoints",
     "LocalizationDistillation",
     "MaskedGenerative",
     "MeanDiscrepancy",

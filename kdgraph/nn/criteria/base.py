@@ -30,11 +30,13 @@ class Criterion(nn.Module, ABC):
     size.
 
     A subclass says its distance in `compare`, which gets the signals it reads by keyword; `masked` is False
-    where a mask has no meaning, `same_channels` where the two sides may differ in C.
+    where a mask has no meaning, `same_channels` where the two sides may differ in C, `learns` are signals of
+    the student that get a gradient.
     """
 
     masked: ClassVar[bool] = True
     same_channels: ClassVar[bool] = True
+    learns: ClassVar[frozenset[str]] = frozenset()
     __call__: Callable[..., Tensor]
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None, **signals: Any) -> Tensor:
@@ -46,9 +48,12 @@ class Criterion(nn.Module, ABC):
         """
         self._check(student, teacher, mask)
         dtype = torch.promote_types(torch.promote_types(student.dtype, teacher.dtype), torch.float32)
-        weights = None if mask is None else _beside_channels(mask).to(dtype)
-        constants = {name: _constant(value, dtype) for name, value in signals.items()}
-        return self.compare(student.to(dtype), teacher.detach().to(dtype), weights, **constants)
+        weights = None if mask is None else _beside_channels(mask.detach()).to(dtype)
+        given = {
+            name: value.to(dtype) if name in self.learns else _constant(value, dtype)
+            for name, value in signals.items()
+        }
+        return self.compare(student.to(dtype), teacher.detach().to(dtype), weights, **given)
 
     @abstractmethod
     def compare(self, *tensors: Any, **signals: Any) -> Tensor:

@@ -19,6 +19,14 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0, dim: 
     return (log_t.exp() * (log_t - log_s)).sum(dim) * temperature**2
 
 
+def binary_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """T^2 * KL(sigma(t / T) || sigma(s / T)) of logits, two outcomes for each element."""
+    student, teacher = student / temperature, teacher / temperature
+    target = teacher.sigmoid()
+    cross, own = (F.binary_cross_entropy_with_logits(x, target, reduction="none") for x in (student, teacher))
+    return (cross - own) * temperature**2
+
+
 class BinaryCrossEntropy(Criterion):
     """Each class logit against the teacher's probability.
 

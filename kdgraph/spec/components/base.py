@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Kind = Literal["criterion", "mask", "adapter", "balance"]
-Layout = Literal["features", "cls", "dfl", "box"]
-"""What a tap yields: maps of features, class logits, logits of the DFL bins, box distances in bins."""
+Layout = Literal["features", "cls", "dfl", "box", "mask", "kpt", "angle"]
+"""What a tap yields: maps of features, class logits, logits of the DFL bins, box distances in strides, mask
+coefficients, keypoints in strides from the anchor, the box's angle in radians."""
 
 Signal = Literal[
     "student_cls",
@@ -23,6 +24,8 @@ Signal = Literal[
     "label",
     "target_box",
     "instances",
+    "student_proto",
+    "teacher_proto",
     "maps",
 ]
 """What a criterion or a mask may read besides the two taps, at the cells of these (`*` is H,W or A):
@@ -37,14 +40,15 @@ Signal = Literal[
 | `label` | the class of that object, -1 for none |
 | `target_box` | distances from the cell to its object's four sides in strides `[B,4,*]`, 0 for none |
 | `instances` | boxes `[B,K,4]` (corners in 0..1) where student and teacher disagree most, 0 for none |
+| `student_proto`, `teacher_proto` | mask prototypes `[B,nm,H,W]`, of each model in its own size |
 | `maps` | maps whose heights and widths are those of the cells' levels, a list |
 
 `target` and `label` are `[B,1,H,W]` or `[B,A]`, whole numbers.
 """
 
-Wire = Literal["bins", "channels", "strides"]
+Wire = Literal["bins", "channels", "strides", "keypoints"]
 """What a component's constructor may be told: DFL bins per side (None: no distribution), the channels of both
-taps behind the adapter, the strides of the head's levels, finest first."""
+taps behind the adapter, the strides of the head's levels, finest first, how many keypoints of how many numbers."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -58,7 +62,10 @@ FEATURES: frozenset[Layout] = frozenset({"features"})
 CLASSES: frozenset[Layout] = frozenset({"cls"})
 BINS: frozenset[Layout] = frozenset({"dfl"})
 BOXES: frozenset[Layout] = frozenset({"dfl", "box"})
-ANY_TAP: frozenset[Layout] = frozenset({"features", "cls", "dfl", "box"})
+MASKS: frozenset[Layout] = frozenset({"mask"})
+KEYPOINTS: frozenset[Layout] = frozenset({"kpt"})
+ANGLES: frozenset[Layout] = frozenset({"angle"})
+ANY_TAP: frozenset[Layout] = frozenset(get_args(Layout))
 
 
 class Options(BaseModel):

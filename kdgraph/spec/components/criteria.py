@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from kdgraph.spec.components import options
 from kdgraph.spec.components.base import (
+    ANGLES,
     ANY_TAP,
     BINS,
     BOXES,
     CLASSES,
     FEATURES,
+    KEYPOINTS,
+    MASKS,
     ComponentInfo,
     Layout,
     table,
@@ -253,5 +256,33 @@ CRITERIA = table(
         masked=True,
         reads=("student_cls", "teacher_cls"),
         wires=("bins",),
+    ),
+    # What other heads say
+    ComponentInfo(
+        "masks",
+        "KL divergence of the masks that coefficients and prototypes make, within the teacher's boxes",
+        options.Masks,
+        source="masks of Bolya et al., YOLACT, ICCV 2019",
+        takes=MASKS,
+        masked=True,
+        reads=("student_proto", "teacher_proto", "teacher_box", "maps"),
+        channels=False,
+        default_mask="teacher_score",
+    ),
+    ComponentInfo(
+        "keypoints",
+        "smooth difference of the keypoints' places, and KL divergence of their visibility",
+        options.Keypoints,
+        takes=KEYPOINTS,
+        masked=True,
+        wires=("keypoints",),
+        default_mask="foreground",
+    ),
+    ComponentInfo(
+        "angle",
+        "squared sine of the difference of the boxes' angles",
+        takes=ANGLES,
+        masked=True,
+        default_mask="foreground",
     ),
 )

@@ -163,6 +163,19 @@ class BoxL2(Options):
     )
 
 
+class Masks(Options):
+    count: Count = Field(
+        32, description="at how many cells of each image masks are compared, those with the largest weights"
+    )
+    temperature: Positive = Field(1.0, description="both sides' mask logits are divided by it")
+
+
+class Keypoints(Options):
+    delta: Positive = Field(
+        1.0, description="differences below it, in strides, count by their square, those beyond linearly"
+    )
+
+
 # Masks
 
 

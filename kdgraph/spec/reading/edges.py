@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from kdgraph.errors import Diagnostic, Span, SpecError, closest, quoted
+from kdgraph.errors import Diagnostic, Span, SpecError
 from kdgraph.spec.nodes import Entry, Map, Node, Text
 from kdgraph.spec.reading.components import default_component, read_component
 from kdgraph.spec.reading.faults import Faults, Reader, spans_of
 from kdgraph.spec.reading.masks import check_masked, default_masks, read_masks
+from kdgraph.spec.reading.names import check_name
+from kdgraph.spec.reading.recipes import EDGES, read_recipe
+from kdgraph.spec.reading.roles import missing_teacher, read_roles
 from kdgraph.spec.reading.scope import Scope
 from kdgraph.spec.reading.splices import read_splice
 from kdgraph.spec.reading.taps import read_taps
 from kdgraph.spec.reading.values import as_map, fail, number
 from kdgraph.spec.reading.weights import read_levels, read_weight
-from kdgraph.spec.recipes import RECIPES
 from kdgraph.spec.schedule import turning_points, window
-from kdgraph.spec.schema import EdgeSpec, LevelWeight, ScheduleWeight, located
-from kdgraph.spec.source import read_source
+from kdgraph.spec.schema import STUDENT, EdgeSpec, LevelWeight, ScheduleWeight, located
 
-NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
 NULLABLE = ("until", "level", "splice")
 
-_EDGES = "{neck: {taps: neck.*, criterion: cwd}}"
-_EXAMPLE = f"write `default`, or a map such as {_EDGES}"
+_EXAMPLE = f"write `default`, or a map such as {EDGES}"
 _EDGE = "write {taps: neck.*, criterion: cwd}"
 EPOCH = "write an epoch such as 90, or -10 for ten epochs before the end of the run"
 _WARMUP = "write how many epochs the weight takes to grow from zero, such as 3"
-_NAME_HINT = (
-    "names have letters, digits, '_' and '-', and begin with a letter: they become columns and modules"
-)
 
 
 def read_edges(node: Node, scope: Scope) -> dict[str, EdgeSpec]:
     """The edges, by name. Raises SpecError, with the faults of all of them."""
     if isinstance(node, Text):
-        node = _recipe(node)
+        node = read_recipe(node, scope)
     mapping = as_map(node, "a map of edges, or the name of a recipe", _EXAMPLE)
     if not mapping.entries:
         raise fail("KD103", node, "has no edge", _EXAMPLE)
@@ -49,29 +44,6 @@ def read_edges(node: Node, scope: Scope) -> dict[str, EdgeSpec]:
             edges[name] = _read_edge(entry, scope)
     faults.check()
     return edges
-
-
-def check_name(key: Text, what: str) -> None:
-    """Raise SpecError unless `key` can name an edge or a tap."""
-    if not re.fullmatch(NAME_PATTERN, key.value):
-        raise fail("KD107", key, f"{quoted(key.value)} cannot name {what}", _NAME_HINT)
-
-
-def edge_places(node: Node | None) -> dict[str, Span] | None:
-    """Where each edge is named, also one that cannot be read; None when the edges are none at all."""
-    if isinstance(node, Text) and node.value in RECIPES:
-        mapping = _recipe(node)
-        return dict.fromkeys(mapping.entries, node.span) if isinstance(mapping, Map) else None
-    return {name: entry.key.span for name, entry in node.entries.items()} if isinstance(node, Map) else None
-
-
-def _recipe(node: Text) -> Node:
-    if node.value not in RECIPES:
-        names = list(RECIPES)
-        meant = (closest(node.value, names, n=1) or names)[0]
-        hint = f"did you mean '{meant}'? edges of your own are a map: {_EDGES}"
-        raise fail("KD105", node, f"no recipe is named {quoted(node.value)}", hint)
-    return read_source(RECIPES[node.value], f"<recipe {node.value}>").root
 
 
 def _read_edge(entry: Entry, scope: Scope) -> EdgeSpec:
@@ -100,8 +72,12 @@ def _fields(node: Map, scope: Scope, faults: Faults, holder: Span) -> dict[str, 
         "warmup": partial(number, what="a number of epochs", hint=_WARMUP, minimum=0),
         "level": read_levels,
         "splice": partial(read_splice, scope=scope),
+        "teacher": partial(read_roles, scope=scope),
     }
     values = faults.fields(node, "an edge", readers, ["taps", "criterion"], NULLABLE, holder)
+    if "teacher" not in node.entries and not scope.default_teacher:
+        faults.found.append(missing_teacher(node, holder, scope))
+    values.setdefault("teacher", scope.default_teacher or ("teacher",))
     if "criterion" in values:
         info = scope.components("criterion")[values["criterion"].name]
         values.setdefault("mask", default_masks(info, scope))
@@ -119,6 +95,8 @@ def _check_parts(node: Map, values: Mapping[str, Any], scope: Scope, faults: Fau
             check_masked(info, values["mask"], mask, scope)
     with faults.gathered():
         _check_levels(node, values.get("weight"), values.get("level"))
+    with faults.gathered():
+        _check_splice(node, values)
 
 
 def _check_levels(node: Map, weight: Any, level: tuple[str, ...] | None) -> None:
@@ -132,6 +110,13 @@ def _check_levels(node: Map, weight: Any, level: tuple[str, ...] | None) -> None
     if strange:
         message = f"a weight for {', '.join(strange)}, but the edge keeps only {kept}"
         raise fail("KD111", place, message, "delete the weight, or add the level to `level`")
+
+
+def _check_splice(node: Map, values: Mapping[str, Any]) -> None:
+    """A splice goes through one frozen teacher."""
+    if values.get("splice") is not None and (len(values["teacher"]) > 1 or values["teacher"] == (STUDENT,)):
+        message = "the student is spliced into one frozen teacher, and this edge has another kind"
+        raise fail("KD111", node.entries["splice"].value, message, "name one teacher: `teacher: …`")
 
 
 def _check_epochs(node: Map, edge: EdgeSpec, epochs: int) -> None:

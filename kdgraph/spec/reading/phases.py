@@ -7,11 +7,13 @@ from functools import partial
 
 from kdgraph.errors import Diagnostic, Span, SpecError, closest, quoted
 from kdgraph.spec.nodes import Items, Map, Node, Text
-from kdgraph.spec.reading.edges import EPOCH, check_name
+from kdgraph.spec.reading.edges import EPOCH
 from kdgraph.spec.reading.faults import Faults, Reader, spans_of, suggestion
+from kdgraph.spec.reading.names import check_name
+from kdgraph.spec.reading.recipes import recipe_edges
 from kdgraph.spec.reading.values import as_map, expected, fail, is_null, number, text
 from kdgraph.spec.schedule import part_windows, phase_windows, window
-from kdgraph.spec.schema import EdgeSpec, PhaseSpec, located
+from kdgraph.spec.schema import EdgeSpec, PhaseSpec, Spec, located
 
 NULLABLE = ("until",)
 ALL = "all"
@@ -41,8 +43,33 @@ def read_phases(node: Node, edges: Collection[str] | None, epochs: int) -> tuple
     return tuple(phases)
 
 
+def fitted_phases(spec: Spec, edges: Mapping[str, EdgeSpec], epochs: int) -> tuple[PhaseSpec, ...]:
+    """The phases of a spec whose recipe has become `edges`: those of all edges have these.
+
+    Raises SpecError for a phase with an edge that is not among them, and for edges that never count.
+    """
+    possible = recipe_edges(spec.recipe) if spec.recipe else tuple(edges)
+    faults = Faults()
+    phases: list[PhaseSpec] = []
+    for phase in spec.phases:
+        named = tuple(edges) if phase.edges == possible else phase.edges
+        strange = [name for name in named if name not in edges]
+        if strange:
+            message = f"the recipe has no edge {quoted(strange[0])} for these models"
+            hint = suggestion(strange[0], edges, "the edges are")
+            faults.found.append(Diagnostic("KD105", message, phase.span("edges"), hint))
+        phases.append(phase.model_copy(update={"edges": named}))
+    faults.check()
+    if phases:
+        check_phases(phases, edges, dict.fromkeys(edges, spec.span("edges")), epochs)
+    return tuple(phases)
+
+
 def check_phases(
-    phases: Sequence[PhaseSpec], edges: Mapping[str, EdgeSpec], places: Mapping[str, Span], epochs: int
+    phases: Sequence[PhaseSpec],
+    edges: Mapping[str, EdgeSpec],
+    places: Mapping[str, Span | None],
+    epochs: int,
 ) -> None:
     """Raise SpecError for edges that never count because of the phases; `places` are those of the edges."""
     faults = Faults()
@@ -127,7 +154,7 @@ def _check_epochs(items: Sequence[Node], epochs: int) -> None:
     faults.check()
 
 
-def _check_edge(edge: EdgeSpec, phases: Sequence[PhaseSpec], place: Span, epochs: int) -> None:
+def _check_edge(edge: EdgeSpec, phases: Sequence[PhaseSpec], place: Span | None, epochs: int) -> None:
     windows = [
         span
         for phase, span in zip(phases, phase_windows(phases, epochs), strict=True)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from kdgraph.spec.nodes import Items, Node
-from kdgraph.spec.plugins import load
+from kdgraph.spec.plugins import load, registers
 from kdgraph.spec.reading.faults import Faults
 from kdgraph.spec.reading.values import fail, text
 
 _HINT = "write my_losses for a file my_losses.py beside the spec, or the name of an installed module"
 
 
-def read_plugins(node: Node, folder: Path) -> tuple[str, ...]:
-    """The plugins, all of them loaded; `folder` is the one of the spec."""
+_NOTHING = "put @kdgraph.register.criterion(…), or mask or adapter, above each of its classes"
+
+
+def read_plugins(node: Node, folder: Path, models: Collection[str] = ()) -> tuple[str, ...]:
+    """The plugins, all of them loaded; `folder` is the one of the spec.
+
+    Those among `models` give teachers; the others must register something.
+    """
     faults = Faults()
     names: list[str] = []
     for item in node.items if isinstance(node, Items) else [node]:
@@ -23,5 +30,7 @@ def read_plugins(node: Node, folder: Path) -> tuple[str, ...]:
                 raise fail("KD104", item, f"the plugin {name} is named twice", "delete one of the two")
             names.append(name)
             load(name, folder, span=item.span)
+            if name not in models and not registers(name):
+                raise fail("KD114", item, f"{name} registers nothing", _NOTHING)
     faults.check()
     return tuple(names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 
 from kdgraph.errors import Span, closest, quoted
 from kdgraph.spec.components.base import TAP_PATTERN
@@ -44,7 +45,8 @@ def read_name(node: Node, hint: str) -> str:
 def _two_sides(node: Map) -> TapSpec:
     faults = Faults()
     sides = ("student", "teacher")
-    values = faults.fields(node, "a tap", dict.fromkeys(sides, _one_side), required=sides)
+    side = partial(_one_side, raw=True)  # a model of the user's own may have nodes of one word
+    values = faults.fields(node, "a tap", dict.fromkeys(sides, side), required=sides)
     faults.check()
     spans = {f"{side}{key}": span for side in sides for key, span in values[side][1].items()}
     return located(
@@ -52,10 +54,12 @@ def _two_sides(node: Map) -> TapSpec:
     )
 
 
-def _one_side(node: Node, named: Mapping[str, Node] | None = None) -> tuple[tuple[str, ...], dict[str, Span]]:
+def _one_side(
+    node: Node, named: Mapping[str, Node] | None = None, raw: bool = False
+) -> tuple[tuple[str, ...], dict[str, Span]]:
     """The names on one side, and where they are: "" for all, "[0]" for the first of a list."""
     if isinstance(node, Text):
-        return (_name(node, named),), {"": node.span, "[0]": node.span}
+        return (_name(node, named, raw),), {"": node.span, "[0]": node.span}
     if not isinstance(node, Items):
         raise expected(node, "a tap, or a list of taps", "write neck.p3, or [neck.p3, neck.p4]")
     if not node.items:
@@ -64,33 +68,33 @@ def _one_side(node: Node, named: Mapping[str, Node] | None = None) -> tuple[tupl
     names: list[str] = []
     for item in node.items:
         with faults.gathered():
-            names.append(_fresh(item, names))
+            names.append(_fresh(item, names, raw))
     faults.check()
     return tuple(names), {"": node.span} | {f"[{at}]": item.span for at, item in enumerate(node.items)}
 
 
-def _fresh(node: Node, names: list[str]) -> str:
+def _fresh(node: Node, names: list[str], raw: bool) -> str:
     if not isinstance(node, Text):
         raise expected(node, "the name of a tap", _ONE)
-    name = _name(node, None)
+    name = _name(node, None, raw)
     if name in names:
         raise fail("KD108", node, f"{quoted(name)} is in the list twice", "delete one of the two")
     return name
 
 
-def _name(node: Node, named: Mapping[str, Node] | None) -> str:
+def _name(node: Node, named: Mapping[str, Node] | None, raw: bool) -> str:
     name = text(node, _WHAT, _FORMS)
     if re.search(_BLANK, name):
         parts = [part for part in re.split(_BLANK, name) if part]
         raise fail("KD108", node, _NO_BLANKS, f"write several as a list: [{', '.join(parts)}]")
-    return _spelt(node, name, named)
+    return _spelt(node, name, named, raw)
 
 
-def _spelt(node: Node, name: str, named: Mapping[str, Node] | None) -> str:
+def _spelt(node: Node, name: str, named: Mapping[str, Node] | None, raw: bool = False) -> str:
     if not re.fullmatch(TAP_PATTERN, name, re.ASCII):
         hint = "a tap is a dotted name such as neck.p3 or model.16.cv2, and may have the globs *, ? and [34]"
         raise fail("KD108", node, f"{quoted(name)} is not the name of a tap", hint)
-    if "." not in name and not set(name) & set("*?["):
+    if not raw and "." not in name and not set(name) & set("*?["):
         raise fail("KD108", node, f"no tap is named {quoted(name)}", _meant(name, named))
     return name
 

@@ -30,7 +30,7 @@ def test_before_and_after() -> None:
     assert count > 15
     assert norms(result.graph, "teacher") == []
     assert norms(result.graph, "student") == norms(before, "student")
-    assert result.notes == (f"{count} batch norms folded into convolutions",)
+    assert result.notes == (f"teacher: {count} batch norms folded into convolutions",)
     assert result.graph.source("teacher:model_0_act", "arg") == "teacher:model_0_conv"
     conv = result.graph["teacher:model_0_conv"]
     assert isinstance(conv, Op)

@@ -7,7 +7,7 @@ import torch
 from kdgraph.compiler.api import plan
 from kdgraph.compiler.passes.infer_shapes import InferShapes
 from kdgraph.compiler.passes.resolve_taps import ResolveTaps
-from kdgraph.graph.ir import DistillGraph, Signal, Tap, Term
+from kdgraph.graph.ir import DistillGraph, Signal, Tap, Term, op_key
 from tests.compiler.passes.helpers import applied, faults, marked, until
 from tests.toys import batch, graph, spec, toy
 
@@ -120,6 +120,20 @@ def test_named_taps_of_the_spec(fresh: DistillGraph) -> None:
     assert pairs(found) == {"e.p4": ("model.4.act", "model.4.act")}
 
 
+def assigned(graph: DistillGraph, *keys: str) -> list[str]:
+    """Whose scores the assignments go by: all of them, or those named."""
+    found = keys or [key for key, s in graph.of(Signal).items() if s.kind == "assign"]
+    return [graph[graph.source(key, "scores") or ""].role for key in found]  # type: ignore[union-attr]
+
+
+def output(graph: DistillGraph, role: str, name: str) -> str:
+    return op_key(role, graph.models[role].names[name])
+
+
+def topk(graph: DistillGraph, key: str) -> int:
+    return dict(graph[key].options)["topk"]  # type: ignore[union-attr, no-any-return]
+
+
 def test_masks_are_connected_by_level_or_along_the_anchors(fresh: DistillGraph) -> None:
     found = resolved(
         fresh,
@@ -127,19 +141,22 @@ def test_masks_are_connected_by_level_or_along_the_anchors(fresh: DistillGraph) 
         "  all: {taps: head.cls, criterion: qfl, mask: {foreground: {of: teacher, topk: 5}}}\n"
         "  score: {taps: head.dfl.*, criterion: kl, mask: {teacher_score: {power: 2}}}",
     )
-    signals = {key: (s.cells, s.role, dict(s.options)) for key, s in found.of(Signal).items()}
+    head = {"nc": 3, "reg_max": 16, "rotated": False}
+    signals = {key: (s.cells, dict(s.options)) for key, s in found.of(Signal).items()}
     assert signals == {
-        "foreground:maps.p3": ((8, 12), "student", {"of": "student", "topk": 10}),
-        "assign:maps.p3": ((120,), "student", {"topk": 10}),
-        "level:maps.p3": ((8, 12), "student", {"index": 0}),
-        "foreground:maps.p4": ((4, 6), "student", {"of": "student", "topk": 10}),
-        "assign:maps.p4": ((120,), "student", {"topk": 10}),
-        "level:maps.p4": ((4, 6), "student", {"index": 1}),
-        "foreground:all.head.cls": ((120,), "teacher", {"of": "teacher", "topk": 5}),
-        "assign:all.head.cls": ((120,), "teacher", {"topk": 5}),
-        "teacher_score:score.p3": ((8, 12), "teacher", {"power": 2}),
-        "teacher_score:score.p4": ((4, 6), "teacher", {"power": 2}),
+        "foreground:maps.p3": ((8, 12), {"of": "student", "topk": 10}),
+        "assign:maps.p3": ((120,), {**head, "topk": 10}),
+        "level:maps.p3": ((8, 12), {"index": 0}),
+        "foreground:maps.p4": ((4, 6), {"of": "student", "topk": 10}),
+        "assign:maps.p4": ((120,), {**head, "topk": 10}),
+        "level:maps.p4": ((4, 6), {"index": 1}),
+        "foreground:all.head.cls": ((120,), {"of": "teacher", "topk": 5}),
+        "assign:all.head.cls": ((120,), {**head, "topk": 5}),
+        "teacher_score:score.p3": ((8, 12), {"power": 2}),
+        "teacher_score:score.p4": ((4, 6), {"power": 2}),
     }
+    assert found.source("assign:maps.p3", "scores") == output(found, "student", "head.cls")
+    assert found.source("assign:all.head.cls", "scores") == output(found, "teacher", "head.cls")
     ports = [port for port, _ in found.inputs("assign:maps.p3")]
     assert ports == ["boxes", "scores", "feats", "feats", "batch_idx", "cls", "bboxes"]
     assert found.inputs("foreground:maps.p3") == [("target", "level:maps.p3")]
@@ -171,8 +188,7 @@ def test_criteria_read_their_signals_by_name(fresh: DistillGraph) -> None:
     ports = dict(found.inputs("term:e.p3"))
     assert ports.keys() == {"student", "teacher", "teacher_cls", "target", "target_box"}
     assert ports["teacher_cls"] == "teacher:model_11_cv3_0_2"
-    assigned = [s.role for s in found.of(Signal).values() if s.kind == "assign"]
-    assert assigned == ["teacher", "teacher"]
+    assert assigned(found) == ["teacher", "teacher"]
 
 
 def test_a_criterion_that_names_an_assignment_keeps_it_beside_a_mask_of_another(fresh: DistillGraph) -> None:
@@ -180,9 +196,9 @@ def test_a_criterion_that_names_an_assignment_keeps_it_beside_a_mask_of_another(
         fresh, "  e: {taps: head.dfl, criterion: {ddf: {of: teacher, topk: 3}}, mask: foreground}"
     )
     [target] = found.sources("term:e.head.dfl", "target")
-    assert (found[target].role, found[target].options) == ("teacher", (("topk", 3),))  # type: ignore[union-attr]
+    assert (assigned(found, target), topk(found, target)) == (["teacher"], 3)
     [weighed] = found.sources("foreground:e.head.dfl", "target")
-    assert (found[weighed].role, found[weighed].options) == ("student", (("topk", 10),))  # type: ignore[union-attr]
+    assert (assigned(found, weighed), topk(found, weighed)) == (["student"], 10)
 
 
 def test_two_masks_of_one_kind_have_their_own_options(fresh: DistillGraph) -> None:
@@ -196,8 +212,8 @@ def test_a_labelled_criterion_goes_by_the_assignment_of_its_mask(fresh: DistillG
     found = resolved(
         fresh, "  e: {taps: head.cls, criterion: dkd, mask: {foreground: {of: teacher, topk: 3}}}"
     )
-    assigned = {(s.role, s.options) for s in found.of(Signal).values() if s.kind == "assign"}
-    assert assigned == {("teacher", (("topk", 3),))}
+    keys = [key for key, s in found.of(Signal).items() if s.kind == "assign"]
+    assert {(*assigned(found, key), topk(found, key)) for key in keys} == {("teacher", 3)}
 
 
 def test_both_branches_of_an_end_to_end_teacher_are_its_score() -> None:
@@ -242,9 +258,9 @@ def test_both_branches_of_an_end_to_end_teacher_are_its_score() -> None:
             "its taps have no levels",
         ),
         (
-            "{taps: {student: neck.*, teacher: neck.p4}, criterion: cwd}", "KD202",
+            "{taps: {student: [neck.p3, neck.p4], teacher: neck.p4}, criterion: cwd}", "KD202",
             "edge 'e': the student has neck.p3 (p3), neck.p4 (p4), the teacher neck.p4 (p4)",
-            "{student: neck.*, teacher: neck.p4}",
+            "{student: [neck.p3, neck.p4], teacher: neck.p4}",
             "name taps of the same levels on both sides, or pick levels with `level: [p3, p4]`",
         ),
         (
@@ -256,7 +272,7 @@ def test_both_branches_of_an_end_to_end_teacher_are_its_score() -> None:
         (
             "{taps: model.0, criterion: mimic, mask: foreground}", "KD203",
             "edge 'e': mask 'foreground' is given for p3, p4, and this edge has a tap at p1", "foreground",
-            "use `mask: all`, or tap levels that the head has",
+            "use `mask: all`, or tap levels that the heads have",
         ),
     ],
 )  # fmt: skip
@@ -267,11 +283,38 @@ def test_what_cannot_be_resolved(edge: str, code: str, message: str, mark: str, 
     assert fault.hint == hint
 
 
-def test_levels_that_only_one_model_has() -> None:
-    (fault,) = faults("  e: {taps: neck.*, criterion: cwd}", teacher=toy(16, p5=True))
-    assert fault.message == (
-        "edge 'e': the student has neck.p3 (p3), neck.p4 (p4), the teacher neck.p3 (p3), neck.p4 (p4), neck.p5 (p5)"
+def test_a_glob_means_the_levels_that_both_have() -> None:
+    pair = graph("  e: {taps: neck.*, criterion: cwd}", teacher=toy(16, p5=True))
+    result = applied(ResolveTaps(), applied(InferShapes(), pair).graph)
+    assert list(pairs(result.graph)) == ["e.p3", "e.p4"]
+    told = "edge 'e': the teacher's neck.p5 left out, without a counterpart"
+    assert result.graph.left_out == (told,)
+    assert told in result.notes
+
+
+def test_one_tap_of_the_teacher_can_teach_several_of_the_student() -> None:
+    edges = (
+        "  all: {taps: {student: [head.cls, head.o2o.cls], teacher: head.cls}, criterion: qfl}\n"
+        "  level: {taps: {student: [head.cls.*, head.o2o.cls.*], teacher: head.cls.*}, criterion: qfl}"
     )
+    pair = graph(edges, student=toy(end2end=True))
+    found = applied(ResolveTaps(), applied(InferShapes(), pair).graph).graph
+    assert {name: taps[1] for name, taps in pairs(found).items()} == {
+        "all.head.cls": "model.11.cat_1", "all.head.o2o.cls": "model.11.cat_1",
+        "level.head.cls.p3": "model.11.cv3.0.2", "level.head.o2o.cls.p3": "model.11.cv3.0.2",
+        "level.head.cls.p4": "model.11.cv3.1.2", "level.head.o2o.cls.p4": "model.11.cv3.1.2",
+    }  # fmt: skip
+
+
+def test_signals_are_of_the_branch_that_is_tapped() -> None:
+    twins = {"student": toy(end2end=True), "teacher": toy(16, end2end=True, seed=1)}
+    taps = "[head.cls, head.o2o.cls]"
+    pair = graph(f"  e: {{taps: {taps}, criterion: dkd, mask: score_gap}}", **twins)
+    found = applied(ResolveTaps(), applied(InferShapes(), pair).graph).graph
+    for branch in ("head.cls", "head.o2o.cls"):
+        assert found.source(f"score_gap:e.{branch}", "student_cls") == output(found, "student", branch)
+        assert found.source(f"score_gap:e.{branch}", "teacher_cls") == output(found, "teacher", branch)
+        assert found.source(f"assign:e.{branch}", "scores") == output(found, "student", branch)
 
 
 def test_a_mask_by_level_on_a_tap_without_one() -> None:

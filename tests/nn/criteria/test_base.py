@@ -30,14 +30,15 @@ def test_a_mask_of_ones_is_no_mask(case: Case) -> None:
 
 @every_case
 def test_the_teacher_gets_no_gradient(case: Case) -> None:
-    given = inputs(case)
-    constants = [given.teacher, *(x for x in given.signals.values() if isinstance(x, Tensor))]
-    for x in constants:
+    given, criterion = inputs(case), case.build()
+    signals = {name: x for name, x in given.signals.items() if isinstance(x, Tensor)}
+    constants = [given.teacher, *(x for name, x in signals.items() if name not in criterion.learns)]
+    learning = [given.student, *(signals[name] for name in criterion.learns)]
+    for x in (*constants, *learning):
         x.requires_grad_(x.is_floating_point())
-    given.into(case.build()).backward()
+    given.into(criterion).backward()
     assert all(x.grad is None for x in constants)
-    assert given.student.grad is not None
-    assert given.student.grad.abs().max() > 0
+    assert all(x.grad is not None and x.grad.abs().max() > 0 for x in learning)
 
 
 @cases("derivative")

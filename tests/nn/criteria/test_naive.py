@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from kdgraph.spec.components import CRITERIA
-from tests.nn import naive, naive_features, naive_head, naive_learnt, naive_m2d2
+from tests.nn import naive, naive_features, naive_head, naive_learnt, naive_m2d2, naive_tasks
 from tests.nn.cases import CASES, CELLS, Case, Inputs, cases, every_case, every_masked_case, inputs, weights
 
-MODULES = (naive, naive_features, naive_learnt, naive_head, naive_m2d2)
+MODULES = (naive, naive_features, naive_learnt, naive_head, naive_m2d2, naive_tasks)
 FORMULAS = {name: formula for module in MODULES for name, formula in module.CRITERIA.items()}
 
 
@@ -21,7 +21,8 @@ def by_loops(case: Case, given: Inputs) -> float:
     mask = (everywhere if given.mask is None else given.mask).reshape(len(everywhere), -1)
     maps = (x.detach().flatten(2).tolist() for x in (given.student, given.teacher))
     size = {"size": tuple(given.student.shape[2:])} if case.maps else {}
-    settings = {**case.options, **({"bins": case.bins} if case.bins else {}), **size, **as_lists(given)}
+    wires = {name: told for name, told in case.wires.items() if name != "channels"}
+    settings = {**case.options, **wires, **size, **as_lists(given)}
     if "channels" in case.info.wires:  # and so has parameters
         settings["state"] = {name: x.tolist() for name, x in case.build().state_dict().items()}
     return FORMULAS[case.name](*maps, mask.tolist(), **settings)
@@ -29,7 +30,7 @@ def by_loops(case: Case, given: Inputs) -> float:
 
 def as_lists(given: Inputs) -> dict[str, Any]:
     flat = given.anchors().signals if given.student.ndim == 4 else given.signals
-    return {k: [x.tolist() for x in v] if k == "objects" else v.tolist() for k, v in flat.items()}
+    return {k: [x.tolist() for x in v] if isinstance(v, list) else v.tolist() for k, v in flat.items()}
 
 
 def test_every_criterion_is_among_the_cases() -> None:

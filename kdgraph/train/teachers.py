@@ -1,4 +1,4 @@
-"""The teacher of a run: a checkpoint as it is, or one trained first on the same data and kept by content."""
+"""The teachers of a run: checkpoints as they are, or trained first on the same data and kept by content."""
 
 from __future__ import annotations
 
@@ -11,43 +11,53 @@ from pathlib import Path
 from typing import Any
 
 from ultralytics.data.utils import img2label_paths
-from ultralytics.models.yolo.detect import DetectionTrainer
 
 from kdgraph.graph.models import build_model
 from kdgraph.graph.pair import build_teacher
-from kdgraph.spec.schema import Spec
+from kdgraph.spec.schema import Spec, follows_student
 from kdgraph.train.data import split_images
 from kdgraph.train.glyphs import cache_folder
+from kdgraph.train.trainer import plain_trainer_for
 
-__all__ = ["ensure_teacher"]
+__all__ = ["ensure_teachers"]
 
 
-def ensure_teacher(spec: Spec, data: str) -> str:
-    """Path of the teacher's checkpoint; trains it first when the spec says so and the cache has none.
+def ensure_teachers(spec: Spec, data: str) -> dict[str, str]:
+    """Path of the checkpoint of each teacher that has one, by role; those to be trained are trained first.
 
-    `data` is the dataset yaml that the student will train on. The cache key covers the teacher's
+    A module of Python and the student's own average have none: the compiler makes them. `data` is the dataset
+    yaml that the student will train on. The key of the cache of trained teachers covers the teacher's
     architecture or checkpoint, its train arguments, the dataset's labels and the names and sizes of its
-    images, and Ultralytics' version. Raises ModelError when the teacher cannot be had.
+    images, and Ultralytics' version. Raises ModelError when a teacher cannot be had.
     """
-    if spec.teacher.train is None:
-        return _as_it_is(spec)
-    target = cache_folder() / "teachers" / _key(spec, data) / "teacher.pt"
+    roles = [role for role, ref in spec.teachers.items() if not (ref.python or follows_student(spec, role))]
+    return {role: _ensure(spec, role, data) for role in roles}
+
+
+def _ensure(spec: Spec, role: str, data: str) -> str:
+    if spec.teachers[role].train is None:
+        return _as_it_is(spec, role)
+    target = cache_folder() / "teachers" / _key(spec, role, data) / "teacher.pt"
     if not target.is_file():
-        _train(spec, data, target)
+        _train(spec, role, data, target)
     return str(target)
 
 
-def _as_it_is(spec: Spec) -> str:
-    model: Any = build_model(spec.teacher, nc=None)  # finds, downloads and reads it, or says what is wrong
+def _as_it_is(spec: Spec, role: str) -> str:
+    """Find, download and read it, or say what is wrong with it."""
+    model: Any = build_model(spec.teachers[role], nc=None)
     return str(Path(model.pt_path).absolute())
 
 
-def _train(spec: Spec, data: str, target: Path) -> None:
+def _train(spec: Spec, role: str, data: str, target: Path) -> None:
     """Train into a folder of this process, then move the checkpoint to its place in one step."""
+    ref, model = spec.teachers[role], build_teacher(spec, role)
     folder = target.parent.with_name(f"{target.parent.name}.{os.getpid()}")
-    arguments = {**(spec.teacher.train or {}), "data": data, "model": spec.teacher.model, "plots": False}
-    trainer = DetectionTrainer(overrides={**arguments, "save_dir": str(folder), "pretrained": False})
-    trainer.model = build_teacher(spec)
+    arguments = {**(ref.train or {}), "data": data, "model": ref.model, "plots": False}
+    trainer = plain_trainer_for(getattr(model, "task", None), ref.span("model"))(
+        overrides={**arguments, "save_dir": str(folder), "pretrained": False}
+    )
+    trainer.model = model
     trainer.train()
     target.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = trainer.best if trainer.best.is_file() else trainer.last
@@ -57,11 +67,11 @@ def _train(spec: Spec, data: str, target: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _key(spec: Spec, data: str) -> str:
+def _key(spec: Spec, role: str, data: str) -> str:
     """Sixteen hex digits of everything that decides how the teacher turns out."""
-    digest = hashlib.sha256()
-    facts: dict[str, Any] = {"train": spec.teacher.train, "ultralytics": version("ultralytics")}
-    model = build_model(spec.teacher, nc=None, weights=False)
+    ref, digest = spec.teachers[role], hashlib.sha256()
+    facts: dict[str, Any] = {"train": ref.train, "ultralytics": version("ultralytics")}
+    model = build_model(ref, nc=None, weights=False)
     checkpoint = getattr(model, "pt_path", None)
     facts["model"] = _file_digest(Path(checkpoint)) if checkpoint else getattr(model, "yaml", None)
     digest.update(json.dumps(facts, sort_keys=True, default=str).encode())

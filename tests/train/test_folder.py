@@ -1,0 +1,75 @@
+"""A run's folder: what it notes, across versions and processes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kdgraph
+from kdgraph.train.folder import RunFolder
+from kdgraph.train.trainer import DistillTrainer
+from tests.train.tiny import data, network
+
+SPEC = "student: {student}\nteacher: t.pt\ndata: {data}\nedges: {{n: {{taps: neck.*, criterion: cwd}}}}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    file = tmp_path / "spec.yaml"
+    file.write_text(SPEC.format(student=network(tmp_path, "detect"), data=data(tmp_path, "detect", 2, 1)))
+    folder = RunFolder(tmp_path / "run")
+    folder.write(kdgraph.load(file), {"big": "b.pt", "old": "o.pt"}, "data.yaml", "pose")
+    return folder
+
+
+def test_what_is_noted(folder: RunFolder) -> None:
+    assert folder.teachers() == {"big": "b.pt", "old": "o.pt"}
+    assert folder.task() == "pose"
+    assert folder.facts()["data"] == "data.yaml"
+    assert folder.spec() == kdgraph.load(folder.path.parent / "spec.yaml")
+
+
+def test_a_folder_of_an_older_version(folder: RunFolder) -> None:
+    facts: dict[str, Any] = folder.facts()
+    del facts["teachers"], facts["task"]
+    (folder.path / "kdgraph.json").write_text(json.dumps({**facts, "teacher": "t.pt"}))
+    assert folder.teachers() == {"teacher": "t.pt"}
+    assert folder.task() == "detect"
+
+
+def test_notes_come_back(folder: RunFolder) -> None:
+    before, spec, facts = folder.notes(), folder.spec(), folder.facts()
+    shutil.rmtree(folder.path)
+    folder.restore(before)
+    assert folder.notes() == before
+    assert (folder.spec(), folder.facts()) == (spec, facts)
+    assert sorted(file.name for file in folder.path.iterdir()) == ["kdgraph.json", "spec.yaml"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_process_of_a_multi_gpu_run_finds_the_spec(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ultralytics empties the run's folder, and gives each process the trainer's class and its arguments."""
+    dataset = folder.spec().data
+    overrides = {"data": dataset, "model": "yolo11n.yaml", "save_dir": str(folder.path), "plots": False}
+    parent = DistillTrainer(overrides=overrides)
+    parent.ddp = True
+    given: dict[str, Any] = {}
+
+    def start(trainer: DistillTrainer) -> tuple[list[str], str]:
+        shutil.rmtree(trainer.save_dir)
+        given.update(vars(trainer.args))
+        return ["true"], str(folder.path.parent / "no-such-file")
+
+    monkeypatch.setattr("ultralytics.engine.trainer.generate_ddp_command", start)
+    monkeypatch.setattr("ultralytics.engine.trainer.ddp_cleanup", lambda trainer, file: None)
+    parent.train()
+    child = DistillTrainer(overrides=given)
+    assert child.spec == parent.spec
+    assert child.teachers == {"big": "b.pt", "old": "o.pt"}
+    assert child.folder.notes() == parent.folder.notes()
