@@ -17,7 +17,7 @@ from kdgraph.compiler.distiller import Distiller
 from kdgraph.graph.models import build_model
 from kdgraph.spec.components import CRITERIA, MASKS
 from kdgraph.spec.schema import ModelSpec
-from tests.toys import batch, scatter, toy
+from tests.toys import batch, scatter, spec, toy
 
 SPECS = Path(__file__).parent.parent / "specs"
 FILES = sorted([*(SPECS / "methods").glob("*.yaml"), *(SPECS / "moded-yolo").glob("*.yaml")])
@@ -77,6 +77,25 @@ def test_on_yolo11s_and_yolo11n(file: Path, device: str) -> None:
     task = _task(file)
     images = {name: t.to(device) for name, t in batch(2, (96, 128), task=task).items()}
     run_step(file, copy.deepcopy(_real("n", task)), _real("s", task), images)
+
+
+@pytest.mark.parametrize(("criterion", "tap"), [("masks", "mask"), ("keypoints", "kpt"), ("angle", "angle")])
+@pytest.mark.parametrize("levels", [False, True], ids=["anchors", "levels"])
+def test_what_a_task_adds_is_taught_to_both_branches(criterion: str, tap: str, levels: bool) -> None:
+    """YOLO26's heads, level by level and along the anchors: teacher and student have the branches."""
+    task, level = TASKS[criterion], ".*" if levels else ""
+    for name in (f"head.{tap}{level}", f"head.o2o.{tap}{level}"):
+        one, two = (toy(w, task=task, end2end=True, reg_max=1, seed=w) for w in (8, 16))
+        model = compile(spec(f"  one: {{taps: {name}, criterion: {criterion}}}"), student=one, teacher=two)
+        loss = model(batch(task=task)).loss
+        loss.backward()
+        assert loss.isfinite()
+        head: Any = model.student.model[-1]  # type: ignore[index,union-attr]
+        learnt = [
+            any(p.grad is not None and p.grad.any() for p in tower.parameters())
+            for tower in (head.cv4, head.one2one_cv4)
+        ]
+        assert learnt == ["o2o" not in name, "o2o" in name]
 
 
 def test_every_criterion_and_mask_is_in_one_of_them() -> None:

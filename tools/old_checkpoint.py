@@ -1,8 +1,8 @@
-"""Runs under an old Ultralytics, started by tools/old-checkpoints: trains a tiny model and records what it computes.
+"""Runs under an old Ultralytics, started by tools/old-checkpoints: trains a tiny model, records its outputs.
 
     old_checkpoint.py OUTPUT TASK FAMILY WHEN      WHEN is "best" (after the training) or "last" (during it)
 
-The weights are then written over with few numbers, so that the file packs into little; nothing else is touched.
+The weights are then written over with few numbers, so that the file packs well; nothing else is touched.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ LABELS = {
 
 
 def architecture(task: str, family: str) -> dict[str, Any]:
-    """A model of 8 to 16 channels with the family's own layers where they matter: a backbone, a neck, a head."""
+    """A model of 8 to 16 channels with the family's own layers where they matter."""
 
     def layer(name: str, *args: object, source: object = -1) -> list[object]:
         return [source, 1, name, list(args)]
@@ -105,7 +105,7 @@ def train(task: str, family: str, when: str) -> Path:
         shutil.copy(trainer.last, "during.pt")
 
     BaseTrainer.save_model = save_and_copy
-    version = tuple(map(int, ultralytics.__version__.split(".")))
+    version = tuple(int(part) for part in ultralytics.__version__.split("."))
     scaler = {"amp": False} if version >= (8, 0, 50) else {}
     data = write_data(Path("data").absolute(), task)
     YOLO(str(model)).train(

@@ -147,9 +147,7 @@ class Frame:
         options = {"indices": tuple(head.strides.index(stride) for stride in self.strides), "kind": kind}
         like = {"like": self.maps()} if resized else {}
         size = (*shape[:2], *cells) if shape and cells else None
-        return self._add(
-            "gathered", size, name, options, values=[value], maps=self._own_maps(role), **like
-        )
+        return self._add("gathered", size, name, options, values=[value], maps=self._own_maps(role), **like)
 
     def _own_maps(self, role: Role) -> list[str]:
         """Maps of all levels of one model: what its head reads, which is there whatever is pruned."""

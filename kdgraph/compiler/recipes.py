@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kdgraph.errors import GraphError, SpecError
 from kdgraph.graph.ir import Role
 from kdgraph.graph.yolo import TracedModel
 from kdgraph.spec.reading.edges import read_edges
+from kdgraph.spec.reading.phases import fitted_phases
 from kdgraph.spec.reading.scope import Scope
 from kdgraph.spec.recipes import FITTED, Heads
 from kdgraph.spec.schema import Spec
 from kdgraph.spec.source import read_source
+from kdgraph.spec.train_args import EPOCHS
 
 __all__ = ["fitted", "recipe_text"]
 
@@ -20,16 +23,19 @@ def fitted(spec: Spec, models: Mapping[Role, TracedModel]) -> Spec:
 
     Boxes are compared by their distributions where both heads have some, one-to-one branches where both have
     them, masks, keypoints and angles where both models have that task; a teacher without a head teaches the
-    neck.
+    neck. Raises GraphError for phases that name an edge which these models do not have.
     """
     if spec.recipe is None:
         return spec
     text = recipe_text(spec.recipe, models)
-    scope = Scope(epochs=int(spec.train.get("epochs", 100)))
+    epochs = int(spec.train.get("epochs", EPOCHS))
+    scope = Scope(epochs=epochs, teachers=tuple(spec.teachers))
     edges = read_edges(read_source(text, f"<recipe {spec.recipe}>").root, scope)
-    named = {name for phase in spec.phases for name in phase.edges}
-    wanted = {name: edge for name, edge in edges.items() if not named or name in named}
-    return spec.model_copy(update={"edges": wanted})
+    try:
+        phases = fitted_phases(spec, edges, epochs)
+    except SpecError as error:
+        raise GraphError(*error.diagnostics) from None
+    return spec.model_copy(update={"edges": edges, "phases": phases})
 
 
 def recipe_text(recipe: str, models: Mapping[Role, TracedModel]) -> str:

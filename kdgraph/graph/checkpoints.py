@@ -82,7 +82,7 @@ def _unpickle(path: Path, trust: bool, span: Span | None) -> Any:
     from ultralytics.nn.tasks import torch_safe_load
 
     try:
-        with torch.serialization.safe_globals(admitted(_names(path))):  # type: ignore[no-untyped-call]
+        with torch.serialization.safe_globals([*admitted(_names(path))]):
             return torch_safe_load(str(path), safe_only=True)[0]
     except Exception as error:  # a damaged pickle can raise anything
         foreign = _foreign_names(path)

@@ -29,7 +29,7 @@ _SUFFIXES = (".pt", ".yaml", ".yml")
 def build_model(
     ref: ModelSpec, *, nc: int | None, channels: int = 3, weights: bool = True, meta: bool = False
 ) -> nn.Module:
-    """The model that `ref` names, in eval mode: one of Ultralytics', or what the function `ref.python` returns.
+    """The model that `ref` names, in eval mode: one of Ultralytics', or what the function `ref.python` makes.
 
     `ref.model` is a `.pt` or `.yaml` path (from the working directory, else from the spec's folder), an
     architecture (`yolo11n`, `yolo11n.yaml`), or released weights (`yolo11n.pt`), downloaded when they are not

@@ -10,8 +10,8 @@ import yaml
 __all__ = ["released_names"]
 
 _DATASETS = {
-    "-oiv7": "open-images-v7", "-ade20k": "ade20k", "-sem": "cityscapes", "-cls": "ImageNet", "-obb": "DOTAv1",
-    "-pose": "coco-pose",
+    "-oiv7": "open-images-v7", "-ade20k": "ade20k", "-sem": "cityscapes", "-cls": "ImageNet",
+    "-obb": "DOTAv1", "-pose": "coco-pose",
 }  # fmt: skip
 """What a checkpoint's name holds -> its dataset, the first that fits; any other was trained on COCO."""
 

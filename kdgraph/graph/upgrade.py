@@ -1,7 +1,7 @@
-"""What Ultralytics saved otherwise in 8.0 to 8.3 than today: classes that have moved, arguments in other classes.
+"""What Ultralytics 8.0 to 8.3 saved otherwise than today: classes that have moved, arguments in others.
 
-The layers need nothing: what later versions gave them (`Detect.legacy`, `end2end`, `xyxy`, …) has a default in
-their classes.
+The layers need nothing: what later versions gave them (`Detect.legacy`, `end2end`, `xyxy`, …) has a default
+in their classes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import pickle
 from collections import defaultdict
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import torch

@@ -14,12 +14,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from kdgraph.nn.dfl import sides
+from kdgraph.nn.bins import rebinned
+from kdgraph.nn.cells import gathered, regridded
+from kdgraph.nn.keypoints import offsets
 
-Kind = Literal["linear", "nearest", "log"]
-
-FLOOR = 1e-12
-"""What stands for no probability where a logarithm is taken: too little to move an expectation."""
+__all__ = [
+    "Classes",
+    "Remap",
+    "averaged",
+    "enclosing",
+    "gathered",
+    "rebinned",
+    "regridded",
+    "scaled",
+    "scaled_keypoints",
+    "seen",
+]
 
 LUMA = (0.299, 0.587, 0.114)
 """Brightness of red, green and blue (ITU-R BT.601)."""
@@ -58,132 +68,69 @@ class Remap(nn.Module):
         return self.table[labels]  # -1 reads the last
 
 
-def gathered(
-    values: Tensor,
-    maps: Sequence[Tensor],
-    indices: Sequence[int],
-    like: Sequence[Tensor] | None = None,
-    kind: Kind = "linear",
-) -> Tensor:
-    """The anchors of some levels, in the cells of other maps.
-
-    Args:
-        values: `[B, C, A]` or `[B, A]`, along the anchors of `maps`.
-        maps: one `[B, C, H, W]` for each level of the head, for its size.
-        indices: the levels to keep.
-        like: for each of these a map of the size wanted; None: as it is.
-        kind: as in `regridded`.
-    """
-    sizes = [part.shape[2:] for part in maps]
-    pieces = torch.split(values, [height * width for height, width in sizes], -1)
-    kept = [pieces[index].reshape(*values.shape[:-1], *sizes[index]) for index in indices]
-    if like is not None:
-        kept = [_resized(piece, target, kind) for piece, target in zip(kept, like, strict=True)]
-    return torch.cat([piece.flatten(-2) for piece in kept], -1)
-
-
-def regridded(values: Tensor, target: Tensor, kind: Kind = "linear") -> Tensor:
-    """A map `[B, C, H, W]` read at the centres of the cells of `target`, whose height and width count.
-
-    kind: "linear" interpolates, "log" interpolates the exponentials and gives logarithms back, "nearest"
-    takes the cell that is next, for whole numbers.
-    """
-    return values if values.shape[2:] == target.shape[2:] else _resized(values, target, kind)
-
-
-def _resized(values: Tensor, target: Tensor, kind: Kind) -> Tensor:
-    size = tuple(target.shape[2:])
-    maps = values if values.ndim == 4 else values.unsqueeze(1)
-    if kind == "nearest":
-        found = interpolate(maps.double(), size, mode="nearest-exact").to(values.dtype)
-    elif kind == "log":
-        found = interpolate(maps.exp(), size, mode="bilinear", align_corners=False).clamp(min=FLOOR).log()
-    else:
-        found = interpolate(maps, size, mode="bilinear", align_corners=False)
-    return found if values.ndim == 4 else found.squeeze(1)
-
-
-def rebinned(values: Tensor, source: int, target: int, scale: float = 1.0) -> Tensor:
-    """Log-probabilities `[B, 4*target, *]` of the distances that DFL logits `[B, 4*source, *]` stand for.
-
-    Bin k, the distance k, goes to k * scale: its mass to the two bins beside, in the ratio that keeps the
-    distance, and to the last where it lies beyond. What that takes from the expectation is given back by
-    mixing with the last bin, so E' = min(scale * E, target - 1) exactly.
-
-    Raises:
-        ValueError: the channels are not four times `source`.
-    """
-    dtype = torch.promote_types(values.dtype, torch.float32)
-    mass = sides(values.to(dtype), source).softmax(2)
-    places = torch.arange(source, dtype=dtype, device=values.device) * scale
-    last = float(target - 1)
-    bins = torch.arange(target, dtype=dtype, device=values.device)
-    away = (places.clamp(max=last).unsqueeze(0) - bins.unsqueeze(1)).abs()  # [target, source]
-    share = (1 - away).clamp(min=0)
-    spread = (mass.unsqueeze(2) * _beside(share, mass)).sum(3)
-    wanted = (mass * _beside(places, mass)).sum(2, keepdim=True).clamp(max=last)
-    reached = (spread * _beside(bins, spread)).sum(2, keepdim=True)
-    mix = ((wanted - reached) / (last - reached).clamp(min=FLOOR)).clamp(0, 1)
-    end = _beside((bins == last).to(dtype), spread)
-    found = spread * (1 - mix) + end * mix
-    return found.clamp(min=FLOOR).log().flatten(1, 2)
-
-
-def _beside(weights: Tensor, values: Tensor) -> Tensor:
-    """`weights` of bins, shaped to multiply `values` `[B, 4, bins, *]`."""
-    return weights.reshape(*weights.shape, *[1] * (values.ndim - 3))
-
-
 def scaled(values: Tensor, scale: float) -> Tensor:
     """Distances in strides of images `1 / scale` times as large."""
     return values * scale
 
 
 def scaled_keypoints(values: Tensor, ndim: int, scale: float) -> Tensor:
-    """Keypoints `[B, K*ndim, *]` in strides of images of another size: x and y are scaled, visibility not."""
-    factors = values.new_tensor([scale, scale, 1.0][:ndim]).repeat(values.shape[1] // ndim)
-    return values * factors.reshape(1, -1, *[1] * (values.ndim - 2))
+    """Keypoints `[B, K*ndim, *]` in strides of images of another size: x and y are scaled, visibility not.
+
+    Raises:
+        ValueError: the channels are no multiple of `ndim`.
+    """
+    return offsets(values, ndim, scale, 0)
 
 
 def seen(images: Tensor, channels: Sequence[int] | None, count: int, scale: float, stride: int) -> Tensor:
-    """Images `[B, C, H, W]` as another model sees them.
+    """Images `[B, C, H, W]` as another model sees them; they themselves where that is the same.
 
     Args:
         channels: those it sees; None: all, or one repeated, or the brightness of red, green and blue.
         count: how many it takes.
-        scale: its image size over that of `images`; each side becomes the nearest multiple of `stride`.
+        scale: its image size over that of `images`; where it is not 1, each side becomes the nearest multiple
+            of `stride`, in pixels.
 
     Raises:
         ValueError: C channels cannot become `count`.
     """
     images = _with_channels(images, channels, count)
-    if scale == 1:
-        return images
     size = [max(1, round(side * scale / stride)) * stride for side in images.shape[2:]]
-    return interpolate(images, size, mode="bilinear", align_corners=False, antialias=scale < 1)
+    if scale == 1 or size == list(images.shape[2:]):
+        return images
+    wide = images.to(torch.promote_types(images.dtype, torch.float32))  # half cannot be smoothed on a CPU
+    found = interpolate(wide, size, mode="bilinear", align_corners=False, antialias=scale < 1)
+    return found.to(images.dtype)
 
 
 def _with_channels(images: Tensor, channels: Sequence[int] | None, count: int) -> Tensor:
     if channels is not None:
-        return torch.stack([images[:, channel] for channel in channels], 1)
+        images = torch.stack([images[:, channel] for channel in channels], 1)
     if images.shape[1] == count:
         return images
-    if images.shape[1] == 1:
+    if images.shape[1] == 1 and channels is None:
         return images.expand(-1, count, -1, -1)
-    if (images.shape[1], count) != (3, 1):
+    if (images.shape[1], count, channels) != (3, 1, None):
         raise ValueError(f"images of {images.shape[1]} channels, and the model takes {count}")
-    return (images * images.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    red, green, blue = (images[:, i : i + 1] * LUMA[i] for i in range(3))
+    return red + green + blue
 
 
-def averaged(several: Sequence[Tensor]) -> Tensor:
+def averaged(several: Sequence[Tensor], kind: Literal["linear", "angle"] = "linear") -> Tensor:
     """The mean of what several models say.
+
+    kind "angle" is for directions in radians, of which those half a turn apart are the same.
 
     Raises:
         ValueError: their shapes differ.
     """
     if any(values.shape != several[0].shape for values in several):
         raise ValueError(f"an average needs one shape, got {[list(values.shape) for values in several]}")
-    return torch.stack(list(several)).mean(0)
+    values = torch.stack(list(several))
+    if kind == "linear":
+        return values.mean(0)
+    double = 2 * values.to(torch.promote_types(values.dtype, torch.float32))
+    return torch.atan2(double.sin().mean(0), double.cos().mean(0)) / 2
 
 
 def enclosing(bboxes: Tensor, image: Tensor) -> Tensor:

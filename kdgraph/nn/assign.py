@@ -23,11 +23,8 @@ from kdgraph.nn.regions import in_pixels
 MARGIN = 1e-9  # an anchor on the very edge of a box is not inside
 
 
-class TaskAligned(nn.Module):
-    """The target of each anchor of a head's predictions, where it has one.
-
-    For each target the `topk` anchors inside its box with the largest score^alpha * overlap^beta are
-    foreground; an anchor among the chosen of several targets goes to the one it overlaps most.
+class Assigner(nn.Module):
+    """What assignments of upright and of turned boxes have in common; one of them says what overlaps.
 
     Args:
         nc: classes of the head.
@@ -51,6 +48,40 @@ class TaskAligned(nn.Module):
         self.topk = topk
         self.alpha = alpha
         self.beta = beta
+
+    def _check(self, boxes: Tensor, scores: Tensor, feats: Sequence[Tensor]) -> None:
+        if len(feats) != len(self.strides):
+            raise ValueError(f"{len(feats)} maps for {len(self.strides)} strides")
+        images, cells = scores.shape[0], sum(_cells(feats))
+        expected = ((images, 4 * self.reg_max, cells), (images, self.nc, cells))
+        for name, tensor, shape in zip(("boxes", "scores"), (boxes, scores), expected, strict=True):
+            if tensor.shape != shape:
+                raise ValueError(f"{name} are {list(tensor.shape)}, but must be {list(shape)} here")
+
+    @property
+    def _least(self) -> float:
+        """Pixels that each side of a target has at least when anchors inside are looked for."""
+        return self.strides[min(1, len(self.strides) - 1)]
+
+    def _best(self, near: Tensor, overlap: Tensor, scores: Tensor) -> Tensor:
+        """`[N, A]`: the anchor is a candidate and among the `topk` of its target.
+
+        `overlap` is 0 where `near`, the candidates, is False; `scores` are the logits of the target's class.
+        """
+        merit = scores.float().sigmoid().pow(self.alpha) * overlap.pow(self.beta)
+        best = merit.topk(min(self.topk, merit.shape[1]), dim=1).indices
+        return torch.zeros_like(near).scatter(1, best, True) & near
+
+    def extra_repr(self) -> str:
+        return f"nc={self.nc}, reg_max={self.reg_max}, strides={self.strides}, topk={self.topk}"
+
+
+class TaskAligned(Assigner):
+    """The target of each anchor of a head's predictions, where it has one.
+
+    For each target the `topk` anchors inside its box with the largest score^alpha * overlap^beta are
+    foreground; an anchor among the chosen of several targets goes to the one it overlaps most.
+    """
 
     def forward(
         self,
@@ -93,18 +124,8 @@ class TaskAligned(nn.Module):
         truth = in_pixels(bboxes, feats[0], self.strides[0])
         near = self._candidates(truth, points * stride)
         overlap = torch.where(near, self._overlap(truth, self._decode(boxes, points, stride), image), 0)
-        merit = scores[image, label].float().sigmoid().pow(self.alpha) * overlap.pow(self.beta)
-        chosen = self._best(merit) & near
+        chosen = self._best(near, overlap, scores[image, label])
         return one_target_each(chosen, overlap, image, boxes.shape[0])
-
-    def _check(self, boxes: Tensor, scores: Tensor, feats: Sequence[Tensor]) -> None:
-        if len(feats) != len(self.strides):
-            raise ValueError(f"{len(feats)} maps for {len(self.strides)} strides")
-        images, cells = scores.shape[0], sum(_cells(feats))
-        expected = ((images, 4 * self.reg_max, cells), (images, self.nc, cells))
-        for name, tensor, shape in zip(("boxes", "scores"), (boxes, scores), expected, strict=True):
-            if tensor.shape != shape:
-                raise ValueError(f"{name} are {list(tensor.shape)}, but must be {list(shape)} here")
 
     def _decode(self, boxes: Tensor, points: Tensor, stride: Tensor) -> Tensor:
         """`[B, A, 4]` corners in pixels of the predictions."""
@@ -118,9 +139,8 @@ class TaskAligned(nn.Module):
         than 0 counts as padding and has no candidates.
         """
         real = truth.sum(-1, keepdim=True) > 0
-        least = self.strides[min(1, len(self.strides) - 1)]
         left_top, right_bottom = truth.chunk(2, -1)
-        size = (right_bottom - left_top).clamp(min=least)
+        size = (right_bottom - left_top).clamp(min=self._least)
         low, high = to_corners((left_top + right_bottom) / 2, size).unsqueeze(1).chunk(2, -1)
         return ((points - low > MARGIN) & (high - points > MARGIN)).all(-1) & real
 
@@ -128,18 +148,12 @@ class TaskAligned(nn.Module):
         """`[N, A]` CIoU, 0 at least, of each target with the predictions of its image."""
         return complete_iou(corners(truth.unsqueeze(1)), corners(predicted[image])).clamp(min=0)
 
-    def _best(self, merit: Tensor) -> Tensor:
-        """`[N, A]`: among the `topk` of its row."""
-        best = merit.topk(min(self.topk, merit.shape[1]), dim=1).indices
-        return torch.zeros_like(merit, dtype=torch.bool).scatter(1, best, True)
-
-    def extra_repr(self) -> str:
-        return f"nc={self.nc}, reg_max={self.reg_max}, strides={self.strides}, topk={self.topk}"
-
 
 def one_target_each(chosen: Tensor, overlap: Tensor, image: Tensor, images: int) -> tuple[Tensor, Tensor]:
     """Foreground `[B, A]` and target `[B, A]` (-1: none) from the pairs chosen `[N, A]`.
 
+    Where several targets chose an anchor, it goes to the first of those that it overlaps most, chosen or not;
+    a target with a negative overlap gets none of these.
     Only minima and maxima are scattered, which give the same result in any order, on every device.
     """
     targets, cells = chosen.shape

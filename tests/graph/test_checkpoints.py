@@ -1,4 +1,4 @@
-"""Checkpoints of Ultralytics 8.0 to 8.3, made by tools/old-checkpoints: loaded, they compute what they did then."""
+"""Checkpoints of Ultralytics 8.0 to 8.3, made by tools/old-checkpoints: they compute what they did then."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def _hand_written(instructions: bytes, path: Path) -> None:
     [
         ("ultralytics.yolo.utils.loss.BboxLoss", "ultralytics.utils.loss.BboxLoss"),
         ("ultralytics.yolo.utils.IterableSimpleNamespace", "ultralytics.utils.IterableSimpleNamespace"),
-        ("ultralytics.yolo.v8.detect.train.DetectionTrainer", "ultralytics.models.yolo.detect.train.DetectionTrainer"),
+        ("ultralytics.yolo.v8.detect.DetectionTrainer", "ultralytics.models.yolo.detect.DetectionTrainer"),
         ("ultralytics.nn.tasks.YOLOv10DetectionModel", "ultralytics.nn.tasks.DetectionModel"),
         ("ultralytics.nn.modules.block.Silence", "torch.nn.Identity"),
         ("ultralytics.nn.tasks.DetectionModel", "ultralytics.nn.tasks.DetectionModel"),
@@ -230,7 +230,7 @@ def test_a_trusted_file_of_old_is_read(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "best.pt") as old, zipfile.ZipFile(tmp_path / "mixed.pt", "w") as mixed:
         for name in old.namelist():
             content = old.read(name)
-            foreign = b"\x80\x02cfractions\nFraction\n0"  # read and dropped before the rest
+            foreign = b"\x80\x02cfractions\nFraction\n"  # read, and left below the rest
             mixed.writestr(name, foreign + content[2:] if name.endswith("data.pkl") else content)
     with pytest.raises(ModelError, match=r"KD306\] .* needs fractions.Fraction: loading"):
         read_checkpoint(tmp_path / "mixed.pt")

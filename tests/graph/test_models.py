@@ -15,7 +15,7 @@ from torch import nn
 from ultralytics.utils import IterableSimpleNamespace
 
 from kdgraph.errors import CODES, ModelError
-from kdgraph.graph.models import build_model
+from kdgraph.graph.models import build_model, check_student
 from kdgraph.spec.parse import parse
 from kdgraph.spec.schema import ModelSpec, TeacherSpec
 
@@ -87,6 +87,24 @@ def test_the_largest_model_is_checked_in_little_time() -> None:
 def test_released_weights_give_their_architecture_when_only_checked(here: Path) -> None:
     model = build_model(ModelSpec(model="yolo11s-obb.pt"), nc=3, weights=False, meta=True)
     assert (model.yaml["nc"], model.task) == (15, "obb")  # the checkpoint's own classes, not the data's
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("yolo11s.pt", {"count": 80, 0: "person", 79: "toothbrush"}),
+        ("yolo11n-pose.pt", {"count": 1, 0: "person"}),
+        ("yolov8n-oiv7.pt", {"count": 601, 0: "Accordion"}),
+        ("yolo26n-obb.pt", {"count": 15, 0: "plane"}),
+        ("yolo11n.yaml", {"count": 80, 0: "0"}),
+    ],
+)
+def test_released_weights_have_their_names_without_being_there(
+    name: str, names: dict[object, object], here: Path
+) -> None:
+    model = build_model(ModelSpec(model=name), nc=None, weights=False, meta=True)
+    assert {"count": len(model.names), **{key: model.names[key] for key in names if key != "count"}} == names
+    assert model.model[-1].nc == names["count"]
 
 
 def test_an_own_yaml_is_built(here: Path) -> None:
@@ -362,32 +380,50 @@ def test_a_yolov5_checkpoint(here: Path) -> None:
 
 # -- no detectors --
 
+STUDENTS = "hint: kdgraph distils into YOLO detectors with a Detect, Segment, Pose or OBB head"
+
 
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
         ("yolo11n-cls.yaml", "an image classifier"),
         ("yolo11n-cls.pt", "an image classifier"),
-        ("rtdetr-l", "an RT-DETR, whose decoder depends on the data and cannot be traced"),
+        ("rtdetr-l", "an RT-DETR, whose decoder reads the labels while it trains"),
         ("yolov8s-world.yaml", "a YOLO-World, which needs text prompts"),
         ("yoloe-11s-seg.pt", "a YOLOE, which needs text prompts"),
         ("yolo26n-sem.yaml", "a semantic segmentation model, without boxes"),
         ("yolo26n-depth.yaml", "a depth estimator"),
     ],
 )
-def test_a_model_that_is_no_detector(name: str, kind: str, here: Path) -> None:
-    text = refusal(name)
-    assert text.startswith("error[KD305] ")
-    assert text.endswith(
-        f" is {kind}\n  hint: kdgraph distils YOLO detectors with a Detect, Segment, Pose or OBB head"
-    )
+def test_a_model_that_can_only_teach(name: str, kind: str, here: Path) -> None:
+    teacher = build_model(TeacherSpec(model=name), nc=None, weights=False, meta=True)
+    assert {t.device.type for t in teacher.state_dict().values()} == {"meta"}
+    with pytest.raises(ModelError) as caught:
+        check_student(teacher, ModelSpec(model=name))
+    assert str(caught.value) == f"error[KD305] {name} is {kind}\n  {STUDENTS}; this one can be a teacher"
 
 
-def test_a_checkpoint_that_is_no_detector(here: Path) -> None:
+def test_nothing_is_downloaded_that_cannot_be_a_student(offline: Path) -> None:
+    assert refusal("yolo11n-cls.pt").startswith("error[KD305] yolo11n-cls.yaml is an image classifier\n")
+    with pytest.raises(ModelError, match="KD303"):
+        build_model(TeacherSpec(model="yolo11n-cls.pt"), nc=None)
+
+
+@pytest.mark.parametrize(
+    "name", ["yolo11n", "yolov10n.yaml", "yolo11n-seg.pt", "yolov8n-pose", "yolo26n-obb"]
+)
+def test_detectors_can_be_students(name: str, here: Path) -> None:
+    ref = ModelSpec(model=name)
+    check_student(build_model(ref, nc=2, weights=False, meta=True), ref)
+
+
+def test_a_checkpoint_that_can_only_teach(here: Path) -> None:
     from ultralytics.nn.tasks import ClassificationModel
 
     save(ClassificationModel("yolo11n-cls.yaml", nc=2, verbose=False), here / "best.pt")
-    assert refusal("best.pt").startswith("error[KD305] best.pt is an image classifier\n")
+    ref = ModelSpec(model="best.pt")
+    with pytest.raises(ModelError, match=r"KD305\] best.pt is an image classifier\n"):
+        check_student(build_model(ref, nc=None), ref)
 
 
 def test_a_checkpoint_of_another_library(here: Path) -> None:
@@ -416,7 +452,10 @@ BODY = "backbone: [[-1, 1, Conv, [16, 3, 2]], [-1, 1, Conv, [32, 3, 2]]]\n"
         (BODY + HEAD, "error[KD307] my.yaml does not say how many classes the model has"),
         (f"nc: 2\n{BODY.replace('Conv,', 'Cnov,')}{HEAD}", "error[KD307] my.yaml: unknown layer 'Cnov'"),
         (f"nc: 2\n{BODY.replace('3, 2', 'x, 2')}{HEAD}", "error[KD307] my.yaml cannot be built ("),
-        (f"nc: 2\n{BODY}{HEAD.replace('Detect', 'Classify')}", "error[KD305] my.yaml is an image classifier"),
+        (
+            f"nc: 2\n{BODY}{HEAD.replace('Detect', 'Conv')}",
+            "error[KD305] my.yaml is a model that ends in 'Conv'",
+        ),
     ],
 )
 def test_a_wrong_model_yaml(text: str, message: str, here: Path) -> None:

@@ -10,7 +10,7 @@ INFOS = [info for infos in COMPONENTS.values() for info in infos.values()]
 
 LISTS = {
     "criterion": "mimic cosine sl2 pfi cwd pkd attention spatial_softmax channel_softmax gap_mse gram_mse "
-    "mmd mgd fgd gi bce kl qfl dist logit_std dkd nkd rank ld ddf m2d2 box_l2 iou",
+    "mmd mgd fgd gi bce kl qfl dist logit_std dkd nkd rank ld ddf m2d2 box_l2 iou masks keypoints angle",
     "mask": "all teacher_score score_gap top_k foreground background pyramid boxes valuable_region gi",
     "adapter": "auto identity conv1x1 mlp resize",
     "balance": "gradient_norm uncertainty",

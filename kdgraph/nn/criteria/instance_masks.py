@@ -89,7 +89,7 @@ def _masks(coefficients: Tensor, prototypes: Tensor) -> Tensor:
     """Mask logits `[B, K, Hp, Wp]` of `[B, nm, K]` and `[B, nm, Hp, Wp]`."""
     with torch.autocast(prototypes.device.type, enabled=False):  # it would take products in half precision
         masks = torch.bmm(coefficients.transpose(1, 2), prototypes.flatten(2))
-    return masks.unflatten(2, tuple(prototypes.shape[2:]))
+    return masks.reshape(*masks.shape[:2], *prototypes.shape[2:])
 
 
 def _corners(distances: Tensor, maps: Sequence[Tensor]) -> Tensor:

@@ -32,7 +32,7 @@ class Keypoints(Criterion):
         self.keypoints = keypoints
 
     def compare(self, student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
-        ours, theirs = (x.unflatten(1, self.keypoints) for x in (student, teacher))
+        ours, theirs = (x.reshape(x.shape[0], *self.keypoints, *x.shape[2:]) for x in (student, teacher))
         off = F.huber_loss(ours[:, :, :2], theirs[:, :, :2], reduction="none", delta=self.delta).sum(2)
         cost = off / self.delta
         if self.keypoints[1] == 3:

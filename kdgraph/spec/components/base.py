@@ -40,7 +40,7 @@ Signal = Literal[
 | `label` | the class of that object, -1 for none |
 | `target_box` | distances from the cell to its object's four sides in strides `[B,4,*]`, 0 for none |
 | `instances` | boxes `[B,K,4]` (corners in 0..1) where student and teacher disagree most, 0 for none |
-| `student_proto`, `teacher_proto` | mask prototypes `[B,nm,H,W]`, of each model in its own size |
+| `student_proto`, `teacher_proto` | mask prototypes `[B,nm,H,W]`, each in its own size |
 | `maps` | maps whose heights and widths are those of the cells' levels, a list |
 
 `target` and `label` are `[B,1,H,W]` or `[B,A]`, whole numbers.
@@ -48,7 +48,8 @@ Signal = Literal[
 
 Wire = Literal["bins", "channels", "strides", "keypoints"]
 """What a component's constructor may be told: DFL bins per side (None: no distribution), the channels of both
-taps behind the adapter, the strides of the head's levels, finest first, how many keypoints of how many numbers."""
+taps behind the adapter, the strides of the head's levels, finest first, how many keypoints there are and of how
+many numbers each."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
