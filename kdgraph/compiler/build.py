@@ -61,12 +61,11 @@ def _bins(graph: DistillGraph, key: str) -> int | None:
     return head.reg_max if head is not None else None
 
 
-def _keypoints(graph: DistillGraph, key: str) -> tuple[int, int]:
+def _keypoints(graph: DistillGraph, key: str) -> tuple[int, int] | None:
+    """How many keypoints of how many numbers a term compares; None where it compares none."""
     tap = graph[tap_of(graph, key, "student")]
-    head = graph.models[tap.role].head if isinstance(tap, Tap) else None
-    assert head is not None  # only a head has keypoints to tap
-    assert head.keypoints is not None
-    return head.keypoints
+    head = graph.models[tap.role].head if isinstance(tap, Tap) and tap.layout == "kpt" else None
+    return head.keypoints if head is not None else None
 
 
 def align_call(vertex: Align) -> Call:

@@ -88,6 +88,6 @@ def _nearest(values: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def _next(cells: int, wanted: int, values: Tensor) -> Tensor:
-    """`[wanted]`: of `cells` along an axis those in which the new centres lie, in whole numbers, so exactly."""
+    """`[wanted]`: of `cells` along an axis those in which the new centres lie; exact, in whole numbers."""
     twice = 2 * torch.arange(wanted, device=values.device) + 1  # the centres, times 2 * wanted
     return twice * cells // (2 * wanted)

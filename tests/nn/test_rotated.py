@@ -46,7 +46,7 @@ def assign(predictions: Predictions, angles: Tensor, targets: Targets, topk: int
 def assigned_by_ultralytics(
     predictions: Predictions, angles: Tensor, targets: Targets, topk: int = 10
 ) -> Tensor:
-    """`[B, A]`, the index in the list of targets, -1 for none: what the assigner of its loss was heard to say.
+    """`[B, A]`, the index in the list of targets, -1 for none: what its loss heard of its assigner.
 
     The targets must be sorted by image, as Ultralytics needs them.
     """
@@ -188,7 +188,7 @@ def test_it_compiles_to_one_graph(backend: str) -> None:
     angles = random_angles(predictions)
     module = RotatedTaskAligned(predictions.nc, predictions.reg_max, STRIDES)
     compiled = torch.compile(module, backend=backend, fullgraph=True)
-    for counts in ([2, 0, 3], [4, 1, 2], [0, 0, 0]):
+    for counts in ([2, 0, 3], [0, 0, 0]):
         targets = turned(random_targets(counts))
         found = compiled(predictions.boxes, predictions.scores, angles, predictions.feats, **vars(targets))
         assert torch.equal(found, assign(predictions, angles, targets))

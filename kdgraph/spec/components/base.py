@@ -48,8 +48,8 @@ Signal = Literal[
 
 Wire = Literal["bins", "channels", "strides", "keypoints"]
 """What a component's constructor may be told: DFL bins per side (None: no distribution), the channels of both
-taps behind the adapter, the strides of the head's levels, finest first, how many keypoints there are and of how
-many numbers each."""
+taps behind the adapter, the strides of the head's levels, finest first, how many keypoints there are and
+of how many numbers each."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
