@@ -6,7 +6,7 @@ both heads are alike, nothing is inserted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import prod
@@ -20,6 +20,9 @@ from kdgraph.spec.components import Layout
 __all__ = ["Frame", "frame_of", "shape_of"]
 
 Shape = tuple[int, ...]
+
+_KINDS: Mapping[Layout, str] = {"dfl": "log", "angle": "angle"}
+"""How what is between two cells is found; all else is interpolated as it is."""
 
 
 def shape_of(graph: DistillGraph, key: str) -> Shape | None:
@@ -91,12 +94,15 @@ class Frame:
             value = self._in_strides(role, value, layout, name)
         return self._in_cells(role, value, layout, level, name, like)
 
-    def average(self, values: Sequence[str], name: str) -> str:
+    def average(self, values: Sequence[str], layout: Layout, name: str) -> str:
         """One value of those of several teachers."""
         if len(values) == 1:
             return values[0]
         shapes = {shape_of(self.graph, value) for value in values}
-        return self._add("averaged", shapes.pop() if len(shapes) == 1 else None, name, several=values)
+        shape = shapes.pop() if len(shapes) == 1 else None
+        return self._add(
+            "averaged", shape, name, {"kind": "angle" if layout == "angle" else "linear"}, several=values
+        )
 
     def _with_classes(self, role: Role, value: str, name: str) -> str:
         shape = shape_of(self.graph, value)
@@ -128,7 +134,7 @@ class Frame:
     ) -> str:
         head, shape = self.graph.models[role].head, shape_of(self.graph, value)
         resized = role != "student" and self.graph.views[role].size != self.graph.views["student"].size
-        kind = "log" if layout == "dfl" else "linear"
+        kind = _KINDS.get(layout, "linear")
         if level is not None or layout == "features":
             target = like or next(iter(self.maps([level] if level in self.levels else [])), "")
             size = shape_of(self.graph, target) if resized and target else None

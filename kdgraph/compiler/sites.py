@@ -96,7 +96,7 @@ class Site:
         """The same of the student, or the average of its teachers, where the two can be compared."""
         roles = ("student",) if side == "student" else self.frame.teachers
         brought = [self.bring(role, self.raw(role, name), layout) for role in roles]
-        return self.frame.average(brought, self.vertex.name)
+        return self.frame.average(brought, layout, self.vertex.name)
 
     def bring(self, role: Role, value: str, layout: Layout) -> str:
         # what reads the teacher's scores alone takes them whatever its classes are

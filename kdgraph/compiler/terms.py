@@ -39,7 +39,7 @@ def add_term(
         _check_average(edge, pair)
         inputs.append(("student", _side(graph, edge, frame, "student", pair.student, name)))
         theirs = [_side(graph, edge, frame, role, tap, name) for role, tap in pair.teachers.items()]
-        inputs.append(("teacher", frame.average(theirs, name)))
+        inputs.append(("teacher", frame.average(theirs, pair.teacher.layout, name)))
     vertex = Term(edge, name, pair.level, edge.criterion, (ours, pair.teacher.name))
     term = graph.add(f"term:{name}", vertex)
     for port, source in inputs:

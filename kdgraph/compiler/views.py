@@ -32,7 +32,8 @@ def _view(spec: Spec, role: Role, model: TracedModel, image_size: tuple[int, int
     scale = 1.0 if part.imgsz is None else part.imgsz / max(image_size)
     stride = max(model.head.strides) if model.head else 32
     size = image_size if scale == 1 else _scaled(image_size, scale, stride)
-    return View(size, model.channels or channels, part.channels, scale, stride)
+    true_scale = max(size) / max(image_size)  # what is left of `imgsz` when sides are multiples of the stride
+    return View(size, model.channels or channels, part.channels, true_scale, stride)
 
 
 def _scaled(size: tuple[int, int], scale: float, stride: int) -> tuple[int, int]:

@@ -102,6 +102,10 @@ class DistillGraph:
     def __contains__(self, key: str) -> bool:
         return key in self._graph
 
+    def __iter__(self) -> Iterator[str]:
+        """The keys, in the order in which the vertices were added."""
+        return iter(list(self._graph))
+
     def __getitem__(self, key: str) -> Vertex:
         vertex: Vertex = self._graph.nodes[key]["vertex"]
         return vertex

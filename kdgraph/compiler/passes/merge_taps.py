@@ -20,17 +20,38 @@ class MergeTaps(Pass):
 
     def run(self, graph: DistillGraph) -> PassResult:
         graph, notes = graph.copy(), []
-        seen: dict[Hashable, str] = {}
-        # Inputs come first in this order, so equal inputs are one by the time their users are compared.
-        for key in list(graph.order()):
-            vertex = graph[key]
-            if not (isinstance(vertex, _MERGED) or (isinstance(vertex, Op) and vertex.splice)):
-                continue
-            first = seen.setdefault((_nameless(vertex), tuple(graph.inputs(key))), key)
-            if first != key:
-                graph.replace_with(key, first)
-                notes.append(f"{key} is {first}")
+        while merged := _merge_equal(graph):  # vertices may be equal only once their inputs are one
+            notes += merged
         return PassResult(graph, tuple(notes))
+
+
+def _merge_equal(graph: DistillGraph) -> list[str]:
+    """Merge vertices whose inputs are the same; what was merged."""
+    groups: dict[Hashable, list[str]] = {}
+    for key in graph:
+        vertex = graph[key]
+        if isinstance(vertex, _MERGED) or (isinstance(vertex, Op) and vertex.splice):
+            groups.setdefault((_nameless(vertex), _inputs(graph, key)), []).append(key)
+    notes = []
+    for keys in groups.values():
+        kept = next((key for key in keys if _reads_tap(graph, key)), keys[0])
+        for key in keys:
+            if key != kept:
+                graph.replace_with(key, kept)
+                notes.append(f"{key} is {kept}")
+    return notes
+
+
+def _inputs(graph: DistillGraph, key: str) -> tuple[tuple[str, str], ...]:
+    """What a vertex reads; an alignment reads the same through a tap as from the tapped operation."""
+    inputs = graph.inputs(key)
+    if isinstance(graph[key], Align):
+        inputs = [(port, graph.source(source, "value") or source) for port, source in inputs]
+    return tuple(inputs)
+
+
+def _reads_tap(graph: DistillGraph, key: str) -> bool:
+    return any(isinstance(graph[source], Tap) for _, source in graph.inputs(key))
 
 
 _MERGED = (Tap, Align, Signal, Adapter, Splice)

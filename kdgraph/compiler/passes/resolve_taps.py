@@ -41,7 +41,7 @@ class ResolveTaps(Pass):
                 faults.extend(_explained(graph, edge, fault) for fault in unresolved.diagnostics)
         faults.extend(_share(graph, names["student"]))
         graph.left_out = tuple(dict.fromkeys(graph.left_out))
-        notes += [f"{align.name}: {_sizes(graph, key)}" for key, align in graph.of(Align).items()]
+        notes += [_aligned(graph, key, align) for key, align in graph.of(Align).items()]
         return PassResult(graph, (*notes, *graph.left_out), tuple(faults))
 
 
@@ -66,11 +66,28 @@ def names_of(graph: DistillGraph, role: Role) -> dict[str, Named]:
     return tap_names(graph.models[role], lambda node: ops[node].facts.shape, graph.views[role].size)
 
 
-def _sizes(graph: DistillGraph, key: str) -> str:
-    """The shapes before and after an alignment, without the batch."""
-    before = shape_of(graph, (graph.source(key, "values") or graph.sources(key, "several")[0]))
-    shapes = [shape[1:] if shape else () for shape in (before, shape_of(graph, key))]
-    return " → ".join("×".join(map(str, shape)) for shape in shapes)
+_WORDS = {
+    "classes": "classes",
+    "gathered": "cells",
+    "regridded": "cells",
+    "rebinned": "bins",
+    "scaled": "strides",
+    "scaled_keypoints": "strides",
+    "averaged": "average",
+}
+"""What an alignment changes."""
+
+
+def _aligned(graph: DistillGraph, key: str, align: Align) -> str:
+    """What is changed of whose tensor, and its shapes before and after, without the batch."""
+    first = key
+    while isinstance(graph[first], Align):
+        before = first = graph.source(first, "values") or graph.sources(first, "several")[0]
+    source = graph.source(key, "values") or graph.sources(key, "several")[0]
+    role = next(op.role for k, op in graph.of(Op).items() if k == (graph.source(before, "value") or before))
+    ours, theirs = (shape[1:] if (shape := shape_of(graph, k)) else () for k in (source, key))
+    sizes = f"{'×'.join(map(str, ours))} → {'×'.join(map(str, theirs))}"
+    return f"{align.name.removeprefix(f'{align.kind}_')}: {_WORDS[align.kind]} of the {role}, {sizes}"
 
 
 def _share(graph: DistillGraph, names: Mapping[str, Named]) -> list[Diagnostic]:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from kdgraph.compiler.passes.merge_taps import MergeTaps
-from kdgraph.graph.ir import Adapter, DistillGraph, Signal, Splice, Tap, Term
+from kdgraph.graph.ir import Adapter, Align, DistillGraph, Signal, Splice, Tap, Term
 from tests.compiler.passes.helpers import applied, until
-from tests.toys import graph
+from tests.toys import graph, toy
 
 
 def merged(edges: str) -> tuple[DistillGraph, tuple[str, ...]]:
@@ -88,3 +90,19 @@ def test_what_differs_stays_apart() -> None:
 def test_terms_are_never_merged() -> None:
     graph, _ = merged("  a: {taps: neck.p3, criterion: cwd}\n  b: {taps: neck.p3, criterion: cwd}")
     assert list(graph.of(Term)) == ["term:a.p3", "term:b.p3"]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_what_a_tap_and_a_signal_bring_together_is_brought_once(order: tuple[int, int]) -> None:
+    lines = (
+        "  cls: {taps: head.cls, criterion: bce}",
+        "  box: {taps: head.box, criterion: iou, mask: top_k}",
+    )
+    pair = graph("\n".join(lines[i] for i in order), teacher=toy(16, p5=True, seed=1))
+    before = until(MergeTaps, pair)
+    result = applied(MergeTaps(), before).graph
+    kinds = [align.kind for align in result.of(Align).values()]
+    assert (len(before.of(Align)), kinds) == (4, ["gathered", "gathered"])  # scores and boxes, once each
+    scores = result.source("term:cls.head.cls", "teacher") or ""
+    assert result.source("top_k:box.head.box", "teacher_cls") == scores
+    assert isinstance(result[result.source(scores, "values") or ""], Tap), "a term knows its tap"
