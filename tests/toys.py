@@ -152,7 +152,7 @@ def batch(
 
 
 def _masks(bboxes: Tensor, images: int, size: tuple[int, int]) -> Tensor:
-    """`[B, H/4, W/4]`, at each pixel the number of its image's object that fills its box there, 0 for none."""
+    """`[B, H/4, W/4]`, at each pixel the number of its image's object whose box is there, 0 for none."""
     height, width = size[0] // 4, size[1] // 4
     masks = torch.zeros(images, height, width)
     for image, number, (x, y, w, h) in zip((0, 0, images - 1), (1, 2, 1), bboxes.tolist(), strict=True):

@@ -78,12 +78,11 @@ def align_call(vertex: Align) -> Call:
     )
 
 
-def view_call(view: View) -> Call:
-    """How the images become what a model sees."""
-    return Call(
-        align.seen,
-        {"channels": view.pick, "count": view.channels, "scale": view.scale, "stride": view.stride},
-    )
+def view_call(view: View, ours: View) -> Call:
+    """How the images, which the student sees as `ours`, become what a teacher sees."""
+    rounds = view.scale != 1 or view.stride > ours.stride  # else what the student takes it takes too
+    facts = {"channels": view.pick, "count": view.channels, "scale": view.scale}
+    return Call(align.seen, {**facts, "stride": view.stride if rounds else 1})
 
 
 def signal_call(graph: DistillGraph, signal: Signal) -> Call:

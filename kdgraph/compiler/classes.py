@@ -87,7 +87,7 @@ def _matched(graph: DistillGraph, role: Role) -> dict[int, tuple[int, ...]]:
     written = (graph.spec.teachers[role].classes or {}) if role != "student" else {}
     pairs = [(_number(ours, own), _number(theirs, other)) for other, own in written.items()]
     told = {other for _, other in pairs}
-    pairs += [(own, other) for own, other in _by_name(ours, theirs) if other not in told]
+    pairs += [(own, other) for own, other in _by_name(ours, theirs, bool(written)) if other not in told]
     matched: dict[int, tuple[int, ...]] = {}
     for own, other in pairs:
         if own is not None and other is not None:
@@ -95,9 +95,11 @@ def _matched(graph: DistillGraph, role: Role) -> dict[int, tuple[int, ...]]:
     return matched
 
 
-def _by_name(ours: Sequence[str], theirs: Sequence[str]) -> Iterator[tuple[int, int]]:
+def _by_name(ours: Sequence[str], theirs: Sequence[str], written: bool) -> Iterator[tuple[int, int]]:
+    """The student's and the teacher's number of a class; without names by number, if none was written."""
     if _nameless(ours) or _nameless(theirs):
-        yield from ((number, number) for number in range(len(ours)) if len(ours) == len(theirs))
+        alike = len(ours) == len(theirs) and not written
+        yield from ((number, number) for number in range(len(ours)) if alike)
         return
     numbers = {_plain(name): number for number, name in reversed(list(enumerate(ours)))}
     for other, name in enumerate(theirs):

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +26,11 @@ __all__ = ["DistillOutput", "Distiller", "TapPair"]
 
 Replan = Callable[[Collection[str], Lowered], Lowered]
 """Plans and lowers the spec anew with only some of its edges, keeping the modules of the lowering before."""
+
+
+def _no_plan(edges: Collection[str], previous: Lowered) -> Lowered:
+    message = "a copy of a Distiller cannot compile edges away"
+    raise RunError(Diagnostic("KD504", message, hint="call retire on the one that kdgraph.compile gave"))
 
 
 class TapPair(NamedTuple):
@@ -155,6 +162,7 @@ class Distiller(nn.Module):
             self.signals.to(like.device)
             for name, buffer in self._averages().items():
                 buffer.copy_(averages[name])
+            self._relink()
             self.train(self.training)
         return tuple(gone)
 
@@ -170,7 +178,12 @@ class Distiller(nn.Module):
             return
         self._ema_steps += 1
         decay = 0.9999 * (1 - math.exp(-self._ema_steps / 2000))
-        student = {**dict(self.student.named_parameters()), **dict(self.student.named_buffers())}
+        student = dict(
+            chain(
+                self.student.named_parameters(remove_duplicate=False),
+                self.student.named_buffers(remove_duplicate=False),
+            )
+        )
         for name, buffer in averages.items():
             source = student[name.split(".", 1)[1]]
             if buffer.is_floating_point():
@@ -211,13 +224,24 @@ class Distiller(nn.Module):
         student = {f"student.{name}": value for name, value in self.student.state_dict().items()}
         state = dict(state)
         self._ema_steps = int(state.pop("ema_steps", 0))
-        for name, buffer in self._averages().items():
+        averages = {name: t for name, t in self._averages().items() if f"teachers.{name}" in state}
+        if self._averages() and not averages:
+            raise RuntimeError("learnt with another spec: it has no moving average")
+        for name, buffer in averages.items():  # those that edges ended before it was saved had are not there
             buffer.copy_(state.pop(f"teachers.{name}"))
         keys = self.load_state_dict({**student, **state}, strict=False)
         # a batch norm puts its own counter among the keys, and a frozen one then does not want it
         wrong = [*keys.missing_keys, *(key for key in keys.unexpected_keys if "teachers." not in key)]
         if wrong:
             raise RuntimeError(f"learnt with another spec: {', '.join(wrong)}")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Distiller:
+        """A copy trains on its own; what has ended stays in it, since the plan is of the original."""
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        own = {name: value for name, value in self.__dict__.items() if name != "_replan"}
+        copied.__dict__.update({name: deepcopy(value, memo) for name, value in own.items()}, _replan=_no_plan)
+        return copied
 
     def _epochs(self, epochs: int | None) -> int:
         return epochs or int(self.spec.train.get("epochs", 100))
@@ -282,4 +306,13 @@ class Distiller(nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         # The tensors that the graph reads directly; for the rest twice is as good as once.
         self._graph[0]._apply(fn)  # type: ignore[no-untyped-call]
+        self._relink()
         return self
+
+    def _relink(self) -> None:
+        """Let the graph read the very tensors of the teachers, which a move made twice."""
+        for node in self.graph.nodes:
+            target = str(node.target)
+            if node.op == "get_attr" and target.startswith("teachers."):
+                owner, _, name = target.rpartition(".")
+                self._graph[0].get_submodule(owner)._buffers[name] = attrgetter(target)(self)

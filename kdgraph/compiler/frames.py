@@ -80,19 +80,16 @@ class Frame:
         sizes = [shape[2:] for shape in shapes if shape]
         return sizes[0] if level else (sum(map(prod, sizes)),)
 
-    def bring(
-        self, role: Role, value: str, layout: Layout, level: str | None, name: str, like: str = ""
-    ) -> str:
+    def bring(self, role: Role, value: str, layout: Layout, level: str | None, name: str) -> str:
         """The key of `value`, a tensor of the model `role` in a `layout`, where it can be compared.
 
-        `level` is None for what lies along the anchor axis. `name` is what alignments are called by; `like`
-        gives the cells of a level where the student has no head.
+        `level` is None for what lies along the anchor axis. `name` is what alignments are called by.
         """
         if layout == "cls":
             value = self._with_classes(role, value, name)
         if role != "student":
             value = self._in_strides(role, value, layout, name)
-        return self._in_cells(role, value, layout, level, name, like)
+        return self._in_cells(role, value, layout, level, name)
 
     def average(self, values: Sequence[str], layout: Layout, name: str) -> str:
         """One value of those of several teachers."""
@@ -129,16 +126,14 @@ class Frame:
         numbers = {"ndim": theirs.keypoints[1] if theirs and theirs.keypoints else 2, "scale": scale}
         return self._add("scaled_keypoints", shape, name, numbers, values=[value])
 
-    def _in_cells(
-        self, role: Role, value: str, layout: Layout, level: str | None, name: str, like: str
-    ) -> str:
+    def _in_cells(self, role: Role, value: str, layout: Layout, level: str | None, name: str) -> str:
         head, shape = self.graph.models[role].head, shape_of(self.graph, value)
-        resized = role != "student" and self.graph.views[role].size != self.graph.views["student"].size
+        resized = self._resized(role)
         kind = _KINDS.get(layout, "linear")
         if level is not None or layout == "features":
-            target = like or next(iter(self.maps([level] if level in self.levels else [])), "")
+            target = self.maps([level])[0] if level in self.levels else ""
             size = shape_of(self.graph, target) if resized and target else None
-            if not size or not shape or len(shape) != 4 or size[2:] == shape[2:]:
+            if not size or not shape or len(shape) != 4:
                 return value
             return self._add(
                 "regridded", (*shape[:2], *size[2:]), name, {"kind": kind}, values=[value], target=[target]
@@ -146,6 +141,11 @@ class Frame:
         if head is None or (head.strides == self.strides and not resized):
             return value
         return self.gathered(role, value, head, kind, name, resized)
+
+    def _resized(self, role: Role) -> bool:
+        """Whether a model's cells are not, or with another batch may not be, those of the student."""
+        view, ours = self.graph.views[role], self.graph.views["student"]
+        return view.size != ours.size or view.stride > ours.stride
 
     def gathered(self, role: Role, value: str, head: Head, kind: str, name: str, resized: bool) -> str:
         """The anchors of the levels in common, in the student's cells."""

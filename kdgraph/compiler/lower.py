@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from operator import attrgetter
 from typing import Any
 
@@ -131,10 +132,10 @@ class _Lowering:
 
     def _images(self, op: Op, images: fx.Node) -> Any:
         """The images as a model sees them."""
-        views = self.graph.views
-        if replace(views[op.role], stride=0) == replace(views["student"], stride=0):
+        view, ours = self.graph.views[op.role], self.graph.views["student"]
+        if replace(view, stride=ours.stride) == ours and view.stride <= ours.stride:
             return images
-        call = view_call(views[op.role])
+        call = view_call(view, ours)
         assert not isinstance(call.target, nn.Module)
         return self.fx.call_function(call.target, (images,), dict(call.constants))
 
@@ -285,7 +286,8 @@ def _pair_name(
 ) -> str:
     """The student's tap; with the teacher's behind it where the same one is compared to another as well."""
     student, teacher = taps
-    return student if taken.get(student, values) == values else f"{student}/{teacher}"
+    names = chain([student, f"{student}/{teacher}"], (f"{student}/{teacher}/{n}" for n in count(2)))
+    return next(name for name in names if taken.get(name, values) == values)
 
 
 def _owner(root: nn.Module, path: str) -> nn.Module:

@@ -50,5 +50,6 @@ def _heads(models: Mapping[Role, TracedModel]) -> Heads:
         heads=len(heads) == len(models),
         bins=all(head.reg_max > 1 for head in heads),
         one_to_one=all(head.end2end for head in heads),
+        turned=len(tasks) > 1 and "obb" in tasks,
         task=tasks.pop() if len(tasks) == 1 else "",
     )

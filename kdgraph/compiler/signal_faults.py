@@ -15,12 +15,30 @@ _NOT_BY_CELL = frozenset({"student", "teacher", "student_proto", "teacher_proto"
 
 def signal_fault(graph: DistillGraph, key: str, term: Term) -> Diagnostic | None:
     """Why a term cannot use what it reads: it is of other cells (KD203)."""
+    if _alike(graph, key):
+        return _own_scores(term)
     theirs = shape_of(graph, graph.source(key, "teacher") or "")
     for port, source in graph.inputs(key):
         cells = None if port in _NOT_BY_CELL else _cells(graph, source)
         if cells and theirs and cells != theirs[2:]:
             return _other_cells(term, port, cells, theirs)
     return None
+
+
+def _alike(graph: DistillGraph, key: str) -> bool:
+    """Whether something before a term weighs by how far scores are from themselves: by 0."""
+    pairs = ((graph.source(k, "student_cls"), graph.source(k, "teacher_cls")) for k in graph.ancestors([key]))
+    return any(ours is not None and ours == theirs for ours, theirs in pairs)
+
+
+def _own_scores(term: Term) -> Diagnostic:
+    names = ", ".join(
+        dict.fromkeys([term.criterion.name, *(m.name for m in term.edge.mask if m.name != "all")])
+    )
+    what = f"{names} weighs by the gap between two models' scores, and these are one: always 0"
+    span = term.edge.span("mask") or term.edge.span("criterion")
+    hint = "use another criterion or mask, or let `student.ema` teach"
+    return Diagnostic("KD203", f"edge '{term.edge.name}': {what}", span, hint)
 
 
 def _cells(graph: DistillGraph, key: str) -> Shape | None:

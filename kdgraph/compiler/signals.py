@@ -13,8 +13,8 @@ from math import prod
 from typing import Literal
 
 from kdgraph.compiler.frames import Frame, shape_of
-from kdgraph.compiler.sites import Side, Site
-from kdgraph.graph.ir import DistillGraph, Input, Role, Signal, Term, op_key
+from kdgraph.compiler.sites import Branch, Side, Site
+from kdgraph.graph.ir import DistillGraph, Input, Signal, Term, op_key
 from kdgraph.spec.plugins import find
 from kdgraph.spec.schema import Component
 
@@ -25,7 +25,7 @@ LABELS = ("batch_idx", "cls", "bboxes")
 
 
 def connect_signals(
-    graph: DistillGraph, term: str, frame: Frame, anchors: bool, branches: Mapping[Role, str]
+    graph: DistillGraph, term: str, frame: Frame, anchors: bool, branches: Mapping[Branch, str]
 ) -> None:
     """Add and connect the mask of a term, and the signals that its criterion reads.
 
@@ -106,15 +106,18 @@ def _assign(site: Site) -> str:
 
 
 def _own_assignment(site: Site) -> str:
-    """Over all anchors of the student, as its own loss assigns them."""
+    """Over all anchors of the student, by its own predictions."""
     whole, head, graph = site.whole(), site.head("student"), site.graph
     names = graph.models["student"].names
     maps = [op_key("student", names[f"head.cls.{level}"]) for level in head.levels]
     sizes = [shape[2:] for key in maps if (shape := shape_of(graph, key))]
     boxes = "head.dfl" if head.reg_max > 1 else "head.box"
-    outputs = {"boxes": [whole.raw("student", boxes)], "scores": [whole.raw("student", "head.cls")]}
+    outputs = {
+        "boxes": [whole.raw("student", "student", boxes)],
+        "scores": [whole.raw("student", "student", "head.cls")],
+    }
     if head.task == "obb":
-        outputs["angles"] = [whole.raw("student", "head.angle")]
+        outputs["angles"] = [whole.raw("student", "student", "head.angle")]
     ports = {**outputs, "feats": maps, **_inputs(site)}
     facts = _facts(head.classes, head.reg_max, head.task)
     key = whole.add("assign", (sum(map(prod, sizes)),), ports, topk=site.topk, **facts)
@@ -164,16 +167,32 @@ def _target(site: Site) -> list[str]:
 def _label(site: Site) -> list[str]:
     """The classes as they are numbered in common."""
     ports = {"target": _target(site), "cls": _inputs(site)["cls"]}
-    labels, classes = [site.add("label", site.cells(), ports)], site.frame.classes
-    if classes is None or classes.whole:
+    labels, table = [site.add("label", site.cells(), ports)], _numbers(site)
+    if table is None or table == tuple(range(len(table))):
         return labels
-    table = tuple(classes.student.index(n) if n in classes.student else -1 for n in range(classes.count))
     return [site.add("remapped", site.cells(), {"labels": labels}, table=table)]
+
+
+def _numbers(site: Site) -> tuple[int, ...] | None:
+    """For each class of the student its number where logits are compared, -1 for none; None: no classes.
+
+    Behind a splice both sides are the teacher's, under its own numbers.
+    """
+    classes = site.frame.classes
+    if classes is None:
+        return None
+    numbers = tuple(range(len(classes.student)))
+    if site.vertex.edge.splice is not None:
+        if not classes.student:
+            raise site.misfit("reads labelled classes, and the two models have none in common", "KD204")
+        numbers = tuple(group[0] for group in classes.groups(site.frame.teachers[0]))
+    found = dict(zip(classes.student, numbers, strict=True))
+    return tuple(found.get(number, -1) for number in range(classes.count))
 
 
 def _target_box(site: Site) -> list[str]:
     whole = site.whole()
-    bboxes = _objects(site)[LABELS.index("bboxes")]
+    [bboxes] = _inputs(site)["bboxes"]
     ports = {"target": [_assign(site)], "bboxes": [bboxes], "maps": site.maps()}
     return [_piece(site, whole.add("target_box", whole.cells(), ports))]
 
@@ -191,7 +210,10 @@ def _branches(site: Site) -> list[str]:
     if len(site.frame.teachers) > 1 or "head.o2o.cls" not in site.graph.models[role].names:
         return one
     plain = replace(site, branches={})
-    return [*one, plain.output("teacher", "head.cls" if role in site.branches else "head.o2o.cls", "cls")]
+    return [
+        *one,
+        plain.output("teacher", "head.cls" if ("teacher", role) in site.branches else "head.o2o.cls", "cls"),
+    ]
 
 
 def _maps(site: Site) -> list[str]:
@@ -212,7 +234,7 @@ def _proto(side: Side) -> Callable[[Site], list[str]]:
         role = "student" if side == "student" else site.frame.teachers[0]
         if side == "teacher" and len(site.frame.teachers) > 1:
             raise site.misfit("compares prototypes, and those of several teachers have no common meaning")
-        return [site.whole().raw(role, "head.proto")]
+        return [site.whole().raw(side, role, "head.proto")]
 
     return prototypes
 

@@ -16,10 +16,12 @@ from kdgraph.spec.components import Layout
 from kdgraph.spec.plugins import find
 from kdgraph.spec.schema import Component
 
-__all__ = ["Side", "Site"]
+__all__ = ["Branch", "Side", "Site"]
 
 Cells = tuple[int, ...]
 Side = Literal["student", "teacher"]
+Branch = tuple[Side, Role]
+"""A model as one side of a term: the student may be both sides."""
 
 _AT_HEADS = frozenset(
     {"student_cls", "teacher_cls", "teacher_branches", "student_box", "teacher_box", "target"}
@@ -47,7 +49,7 @@ class Site:
     component: Component
     of: Side
     topk: int
-    branches: Mapping[Role, str] = field(default_factory=dict)
+    branches: Mapping[Branch, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -75,6 +77,8 @@ class Site:
         if self.anchors:
             return None
         level, levels = self.vertex.level, self.frame.levels
+        if self.frame.apart:
+            raise self.misfit("needs a level that both heads have, and there is none")
         if level not in levels:
             at = f"a tap at {level}" if level else "a tap that is no level"
             raise self.misfit(f"is given for {', '.join(levels)}, and this edge has {at}")
@@ -82,12 +86,12 @@ class Site:
 
     # What heads put out
 
-    def raw(self, role: Role, name: str) -> str:
+    def raw(self, side: Side, role: Role, name: str) -> str:
         """An output of one model: `head.cls` of all its anchors, or at the level `head.cls.p3`."""
         self.head(role)
         names = self.graph.models[role].names
         full = name if self.level is None else f"{name}.{self.level}"
-        branched = full.replace("head", self.branches.get(role, "head"), 1)
+        branched = full.replace("head", self.branches.get((side, role), "head"), 1)
         if full not in names and branched not in names:
             raise self.misfit(f"needs {full}, which the {named(role)} does not have")
         return op_key(role, names[branched if branched in names else full])
@@ -95,7 +99,12 @@ class Site:
     def output(self, side: Side, name: str, layout: Layout) -> str:
         """The same of the student, or the average of its teachers, where the two can be compared."""
         roles = ("student",) if side == "student" else self.frame.teachers
-        brought = [self.bring(role, self.raw(role, name), layout) for role in roles]
+        classes = self.frame.classes
+        if layout == "cls" and len(roles) > 1 and classes is not None and not classes.student:
+            raise self.misfit(
+                "averages the scores of several teachers, which have no class in common", "KD204"
+            )
+        brought = [self.bring(role, self.raw(side, role, name), layout) for role in roles]
         return self.frame.average(brought, layout, self.vertex.name)
 
     def bring(self, role: Role, value: str, layout: Layout) -> str:
@@ -103,9 +112,7 @@ class Site:
         compares = set(find(self.part, self.name).reads) & {"student_cls", "instances"}
         if layout == "cls" and compares and self.frame.classes and not self.frame.classes.student:
             raise self.misfit("compares classes, and the two models have none in common", "KD204")
-        alone = self.graph.models["student"].head is None  # then the tapped map alone tells the cells
-        like = self.graph.source(self.term, "student") if alone and self.level else None
-        return self.frame.bring(role, value, layout, self.level, self.vertex.name, like or "")
+        return self.frame.bring(role, value, layout, self.level, self.vertex.name)
 
     def maps(self) -> list[str]:
         """A map of each level in common."""

@@ -61,7 +61,7 @@ def pairs_of(edge: EdgeSpec, names: Mapping[Role, Names]) -> Pairs:
         if edge.taps.student != edge.taps.teacher:
             raise Unresolved(_no_student(edge))
     by_role = {role: _pairs_with(edge, edge.taps, role, names, edge.level) for role in edge.teacher}
-    return _joined_roles(by_role)
+    return _joined_roles(edge, by_role)
 
 
 def splice_pairs_of(edge: EdgeSpec, names: Mapping[Role, Names]) -> Pairs:
@@ -84,10 +84,16 @@ def _pairs_with(
     return Pairs(found, tuple(f"edge '{edge.name}': {told}" for told in alone))
 
 
-def _joined_roles(by_role: Mapping[Role, Pairs]) -> Pairs:
+def _joined_roles(edge: EdgeSpec, by_role: Mapping[Role, Pairs]) -> Pairs:
     """The student's taps that have a counterpart in each teacher."""
     taps = [{pair.student.name: pair for pair in pairs.found} for pairs in by_role.values()]
     shared = [name for name in taps[0] if all(name in each for each in taps)]
+    if not shared:
+        message = (
+            f"edge '{edge.name}': no tap of the student has a counterpart in each of {', '.join(by_role)}"
+        )
+        hint = "give each teacher an edge of its own"
+        raise Unresolved(Diagnostic("KD202", message, edge.span("teacher") or edge.span("taps"), hint))
     teachers = {
         name: {role: tap for each in taps for role, tap in each[name].teachers.items()} for name in shared
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from kdgraph.compiler.frames import Frame, frame_of
 from kdgraph.compiler.signals import connect_signals
+from kdgraph.compiler.sites import Branch
 from kdgraph.compiler.taps import Pair, Unresolved
 from kdgraph.errors import Diagnostic
 from kdgraph.graph.ir import DistillGraph, Role, Splice, Tap, Term, op_key
@@ -91,11 +92,12 @@ def _no_level(graph: DistillGraph, edge: EdgeSpec) -> Diagnostic:
     return Diagnostic("KD202", message, edge.span("taps") or edge.span(), "use edges of other taps")
 
 
-def _branches(graph: DistillGraph, pair: Pair, entries: Mapping[str, Pair]) -> dict[Role, str]:
+def _branches(graph: DistillGraph, pair: Pair, entries: Mapping[str, Pair]) -> dict[Branch, str]:
     """The models of which the term taps the one-to-one branch."""
     ours = [entry.student for entry in entries.values()] or [pair.student]
-    taps = [("student", tap) for tap in ours] + list(pair.teachers.items())
-    return {role: O2O for role, tap in taps if _is_one_to_one(graph, role, tap)}
+    taps: list[tuple[Branch, Named]] = [(("student", "student"), tap) for tap in ours]
+    taps += [(("teacher", role), tap) for role, tap in pair.teachers.items()]
+    return {key: O2O for key, tap in taps if _is_one_to_one(graph, key[1], tap)}
 
 
 def _is_one_to_one(graph: DistillGraph, role: Role, tap: Named) -> bool:

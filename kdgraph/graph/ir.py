@@ -74,7 +74,8 @@ class DistillGraph:
     ) -> None:
         self.spec = spec
         self.models = dict(models)
-        seen = View(image_size, channels)
+        head = models["student"].head
+        seen = View(image_size, channels, stride=max(head.strides) if head else 32)
         self.views = {role: (views or {}).get(role, seen) for role in models}
         self.batch = 2  # one image would make batch statistics of 1×1 maps undefined
         self.alias: dict[str, str] = {}

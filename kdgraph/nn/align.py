@@ -88,15 +88,15 @@ def seen(images: Tensor, channels: Sequence[int] | None, count: int, scale: floa
     Args:
         channels: those it sees; None: all, or one repeated, or the brightness of red, green and blue.
         count: how many it takes.
-        scale: its image size over that of `images`; where it is not 1, each side becomes the nearest multiple
-            of `stride`, in pixels.
+        scale: its image size over that of `images`; each side becomes the nearest multiple of `stride`, in
+            pixels; 1 where any will do.
 
     Raises:
         ValueError: C channels cannot become `count`.
     """
     images = _with_channels(images, channels, count)
     size = [max(1, round(side * scale / stride)) * stride for side in images.shape[2:]]
-    if scale == 1 or size == list(images.shape[2:]):
+    if size == list(images.shape[2:]):
         return images
     wide = images.to(torch.promote_types(images.dtype, torch.float32))  # half cannot be smoothed on a CPU
     found = interpolate(wide, size, mode="bilinear", align_corners=False, antialias=scale < 1)

@@ -40,10 +40,25 @@ def target_boxes(target: Tensor, bboxes: Tensor, maps: Sequence[Tensor], strides
         strides: of the levels, finest first.
     """
     points, stride = anchors(maps, strides)
+    if bboxes.shape[1] == 5:
+        return _turned(target, bboxes, maps, strides)
     truth = in_pixels(bboxes, maps[0], strides[0])
     corners = torch.cat((truth, truth.new_zeros((1, 4))))[target] / stride  # -1, no object, reads the last
     left_top, right_bottom = corners.chunk(2, -1)
     distances = torch.cat((points - left_top, right_bottom - points), -1)
+    return torch.where(target.unsqueeze(-1) >= 0, distances, 0).transpose(1, 2)
+
+
+def _turned(target: Tensor, bboxes: Tensor, maps: Sequence[Tensor], strides: Sequence[float]) -> Tensor:
+    """The same of rotated boxes `[N, 5]`: along their own sides, as their heads give them."""
+    points, stride = anchors(maps, strides)
+    height, width = (n * strides[0] for n in maps[0].shape[2:])
+    size = torch.tensor((width, height, width, height, 1.0), device=bboxes.device)
+    own = torch.cat((bboxes.float() * size, size.new_zeros((1, 5))))[target]
+    x, y = (points - own[..., :2] / stride).unbind(-1)
+    cos, sin = own[..., 4].cos(), own[..., 4].sin()
+    inner, half = torch.stack((x * cos + y * sin, y * cos - x * sin), -1), own[..., 2:4] / stride / 2
+    distances = torch.cat((half + inner, half - inner), -1)
     return torch.where(target.unsqueeze(-1) >= 0, distances, 0).transpose(1, 2)
 
 

@@ -12,11 +12,12 @@ __all__ = ["FITTED", "RECIPES", "Heads", "default"]
 class Heads:
     """What a recipe must know of the heads that are compared.
 
-    `heads`: both models have one; `bins`: both have DFL bins; `one_to_one`: both are end-to-end; `task`: that
-    of both, empty where they differ.
+    `heads`: both models have one; `turned`: only one has oriented boxes, so boxes are not compared; `bins`:
+    both have DFL bins; `one_to_one`: both are end-to-end; `task`: that of both, empty where they differ.
     """
 
     heads: bool = True
+    turned: bool = False
     bins: bool = True
     one_to_one: bool = False
     task: str = "detect"
@@ -26,7 +27,8 @@ def default(heads: Heads) -> str:
     """The recipe `default`: each part of the student's output against the same part of the teacher's."""
     edges = _NECK
     if heads.heads:
-        edges += _CLS + (_DFL if heads.bins else _BOX) + _TASKS.get(heads.task, "")
+        boxes = _DFL if heads.bins else _BOX
+        edges += _CLS + ("" if heads.turned else boxes) + _TASKS.get(heads.task, "")
     for part in ("cls", "dfl", "box", "mask", "kpt", "angle") if heads.one_to_one else ():
         edges = edges.replace(f"taps: head.{part}\n", f"taps: [head.{part}, head.o2o.{part}]\n")
     return edges

@@ -220,7 +220,9 @@ class Spec(Located):
         description="the models that teach, by the names that edges call them; they are never changed. One "
         "alone is written as `teacher`, and called that"
     )
-    data: str | None = Field(None, description="an Ultralytics dataset yaml, or one of builtin:glyphs, -seg, -pose, -obb")
+    data: str | None = Field(
+        None, description="an Ultralytics dataset yaml, or one of builtin:glyphs, -seg, -pose, -obb"
+    )
     plugins: tuple[str, ...] = Field(
         (),
         description="Python modules with components of your own, files beside the spec or installed ones; "

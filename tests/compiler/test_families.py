@@ -90,8 +90,8 @@ IMPOSSIBLE = {  # student, teacher and data: what `kdgraph check` says of it
     ("yolo11n.yaml", "yolo11s-cls.pt", "coco8.yaml"): "KD201] edge 'neck': unknown tap 'teacher.neck.*'",
     ("yolo11n.yaml", "yolo11s.pt", "builtin:glyphs"): "KD204] edge 'cls': the student has 8 classes, the "
     "teacher 80, and none have one name",
-    ("yolo11n-pose.yaml", "yolo11s-pose.pt", "hand-keypoints.yaml"): "KD204] edge 'kpt': the student has 63 "
-    "numbers of keypoints at a cell, the teacher 51",
+    ("yolo11n-pose.yaml", "yolo11s-pose.pt", "hand-keypoints.yaml"): "KD204] edge 'kpt': keypoints are 21×3 "
+    "numbers in the student, 17×3 in the teacher",
     ("yolo11n.yaml", "yolo11s.yaml", "coco8.yaml"): "KD301] the teacher 'yolo11s.yaml' has no weights",
 }
 

@@ -15,6 +15,8 @@ from kdgraph.errors import GraphError
 from kdgraph.graph.ir import Align
 from kdgraph.nn import registry
 from kdgraph.nn.align import enclosing, rebinned
+from kdgraph.nn.signals import target_boxes
+from kdgraph.spec.parse import parse
 from tests.compiler.pairs import raw
 from tests.toys import SIZE, batch, spec, toy
 
@@ -114,6 +116,39 @@ def test_masks_by_the_teacher_s_score_need_no_common_class() -> None:
     )
     out = distiller(edges, toy(), toy(16, nc=5, seed=1))(batch())
     assert all(value > 0 for value in out.raw.values())
+
+
+def test_labels_behind_a_splice_have_the_teacher_s_numbers() -> None:
+    """The student's order of its classes does not matter to what the teacher makes of its features."""
+    teacher = with_names(toy(16, seed=1), "bird", "cat", "dog")
+    edges = "  e: {taps: head.cls, splice: head.cls.*.0, criterion: nkd, mask: {foreground: {of: teacher}}}"
+    given = batch()
+    losses = []
+    for names, labels in (
+        (ANIMALS, given["cls"]),
+        (("bird", "cat", "dog"), torch.tensor([[2.0], [0.0], [1.0]])),
+    ):
+        student = with_names(toy(), *names)
+        torch.manual_seed(0)  # of the adapters
+        losses.append(distiller(edges, student, teacher)({**given, "cls": labels}).raw["e"])
+    assert losses[0] > 0
+    torch.testing.assert_close(*losses)
+
+
+def test_objects_of_classes_that_the_teacher_does_not_know_are_not_ranked() -> None:
+    student, teacher = with_names(toy(), *ANIMALS), with_names(toy(16, nc=2, seed=1), "dog", "bird")
+    given = {**batch(), "cls": torch.zeros(3, 1)}
+    assert distiller("  e: {taps: head.cls, criterion: rank}", student, teacher)(given).raw["e"] == 0
+
+
+def test_scores_of_several_teachers_without_a_common_class_have_no_average() -> None:
+    edges = "  e: {taps: head.box, criterion: box_l2, mask: teacher_score, teacher: [a, b]}"
+    given = parse(
+        f"student: s.yaml\nteachers: {{a: a.yaml, b: b.yaml}}\ntrain: {{imgsz: 64}}\nedges:\n{edges}\n"
+    )
+    with pytest.raises(GraphError) as caught:
+        compile(given, student=toy(), teachers={"a": toy(nc=5), "b": toy(nc=4)})
+    assert "averages the scores of several teachers, which have no class in common" in str(caught.value)
 
 
 # -- bins --
@@ -231,6 +266,55 @@ def test_all_of_it_compiles_to_one_graph() -> None:
         assert value > 0
     smaller = batch(size=(64, 64))
     torch.testing.assert_close(compiled(smaller).loss, model(smaller).loss)
+
+
+def test_features_where_the_heads_have_no_level_keep_the_teacher_s_size() -> None:
+    edges = "  e: {taps: backbone.p2, criterion: mimic}"
+    model = distiller(edges, toy(), toy(16, seed=1), "{model: t.yaml, imgsz: 128}")
+    assert "regridded" not in model.code
+    assert model(batch()).raw["e"] > 0
+
+
+def test_a_teacher_of_larger_stride_takes_batches_that_only_the_student_would() -> None:
+    """Planned at 64 pixels, a multiple of both strides; a batch of 80 is one of the student's alone."""
+    student, teacher = toy(), toy(16, p5=True, seed=1)
+    edges = (
+        "  cls: {taps: head.cls, criterion: bce}\n  box: {taps: head.box.*, criterion: box_l2}\n"
+        "  neck: {taps: neck.*, criterion: cwd}"
+    )
+    model = distiller(edges, student, teacher)
+    plain, odd = model(batch(size=(64, 64))), model(batch(size=(80, 112)))
+    assert all(value.isfinite() and value > 0 for value in odd.raw.values())
+    theirs = logits(teacher, batch(size=(64, 64))["img"])
+    torch.testing.assert_close(plain.raw["cls"], bce(plain.predictions["scores"], theirs[..., :80]))
+
+
+# -- what only looks alike --
+
+
+@pytest.mark.parametrize("tap", ["head.dfl", "head.box.*"])
+def test_upright_and_turned_sides(tap: str) -> None:
+    edges = f"  e: {{taps: '{tap}', criterion: box_l2}}"
+    with pytest.raises(GraphError) as caught:
+        plan(spec(edges), student=toy(), teacher=toy(16, task="obb"))
+    assert "is along turned sides in one model, along upright ones in the other" in str(caught.value)
+
+
+def test_a_recipe_compares_no_upright_with_turned_boxes() -> None:
+    given = parse("student: s.yaml\nteacher: t.yaml\ntrain: {imgsz: 64}\nedges: default\n")
+    planned = plan(given, student=toy(), teacher=toy(16, task="obb"))
+    assert list(planned.graph.spec.edges) == ["neck", "cls"]
+
+
+def test_box_targets_of_turned_boxes_are_along_their_sides() -> None:
+    """A box of 48x16 pixels turned by a right angle: its head's distances are those of the upright one."""
+    maps = [torch.zeros(1, 1, 8, 8)]
+    upright = torch.tensor([[0.5, 0.5, 0.75, 0.25]])
+    target = torch.zeros(1, 64, dtype=torch.int64)
+    quarter = torch.cat((upright, torch.tensor([[torch.pi / 2]])), 1)
+    flat = target_boxes(target, upright, maps, [8])[0].reshape(4, 8, 8)
+    turned = target_boxes(target, quarter, maps, [8])[0].reshape(4, 8, 8)
+    torch.testing.assert_close(turned, flat.flip(1).transpose(1, 2))
 
 
 # -- boxes around rotated ones --

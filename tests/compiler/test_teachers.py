@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import operator
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 
 from kdgraph.compiler.api import compile, plan
 from kdgraph.compiler.distiller import Distiller
-from kdgraph.errors import GraphError
+from kdgraph.errors import GraphError, RunError
 from kdgraph.graph.ir import Op
 from kdgraph.nn import registry
 from kdgraph.spec.parse import parse
@@ -89,6 +91,15 @@ def test_an_average_of_features_is_none() -> None:
     assert fault.code == "KD203"
     assert fault.message == "edge 'e': features of several teachers have no common meaning, so no average"
     assert fault.hint == "give each teacher an edge of its own"
+
+
+def test_teachers_without_a_level_in_common_have_no_average() -> None:
+    edges = "  e: {taps: head.cls.*, criterion: bce, teacher: [big, old]}"
+    teachers = {"big": toy(16, levels=("p3",)), "old": toy(16, levels=("p4",))}
+    with pytest.raises(GraphError) as caught:
+        compile(spec(edges), student=toy(), teachers=teachers)
+    [fault] = caught.value.diagnostics
+    assert fault.message == "edge 'e': no tap of the student has a counterpart in each of big, old"
 
 
 def test_a_part_that_only_one_teacher_needs_is_pruned_from_the_other() -> None:
@@ -196,6 +207,65 @@ def test_a_moving_average_survives_the_end_of_an_edge() -> None:
     assert all(torch.equal(t, before[name]) for name, t in after.items())
 
 
+def test_a_run_that_has_lost_an_edge_resumes() -> None:
+    edges = "  a: {taps: neck.p3, criterion: mimic, until: 2}\n  b: {taps: backbone.p3, criterion: mimic}"
+    model = moving(edges)
+    model.retire(2)
+    state = model.learnt()
+    again = moving(edges)
+    again.load_learnt(state)
+    again.retire(2)
+    assert again.learnt().keys() == state.keys()
+    with pytest.raises(RuntimeError, match="no moving average"):
+        again.load_learnt({key: t for key, t in state.items() if not key.startswith("teachers.")})
+
+
+def test_tensors_that_the_graph_reads_directly_follow_too() -> None:
+    class Scaled(nn.Module):
+        """A layer with a parameter of its own, as A2C2f has."""
+
+        def __init__(self, like: Any) -> None:
+            super().__init__()
+            self.i, self.f, self.type, self.np = like.i, like.f, like.type, like.np
+            self.conv, self.gamma = like, nn.Parameter(torch.ones(1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(x) * self.gamma  # type: ignore[no-any-return]
+
+    student = toy()
+    student.model[4] = Scaled(student.model[4])
+    model = compile(spec("  e: {taps: neck.*, criterion: mimic}", EMA), student=student).double()
+    with torch.no_grad():
+        student.model[4].gamma.fill_(1e6)
+    model.update_ema()
+    [read] = [
+        n
+        for n in model.graph.nodes
+        if n.op == "get_attr" and "gamma" in str(n.target) and "teach" in n.target
+    ]
+    held = model.get_buffer(str(read.target))
+    assert held > 2
+    assert operator.attrgetter(read.target)(model._graph[0]) is held
+    before = model(batch_in(torch.float64)).raw["e"]
+    with torch.no_grad():
+        held.fill_(1)
+    assert model(batch_in(torch.float64)).raw["e"] != before
+
+
+def batch_in(dtype: torch.dtype) -> dict[str, Tensor]:
+    given = batch()
+    return {**given, "img": given["img"].to(dtype)}
+
+
+def test_a_copy_goes_on_alone_and_says_what_it_cannot() -> None:
+    model = moving("  a: {taps: neck.p3, criterion: mimic, until: 2}\n  b: {taps: neck.p4, criterion: mimic}")
+    copied = copy.deepcopy(model)
+    torch.testing.assert_close(copied(batch()).loss, model(batch()).loss)
+    assert not {id(p) for p in copied.parameters()} & {id(p) for p in model.parameters()}
+    with pytest.raises(RunError, match="a copy of a Distiller cannot compile edges away"):
+        copied.retire(2)
+
+
 def test_batch_norms_of_a_moving_average_are_not_folded() -> None:
     planned = plan(spec("  e: {taps: head.cls, criterion: bce}", EMA), student=toy())
     norms = [
@@ -230,6 +300,28 @@ def test_deeper_taps_teach_shallower_ones_and_not_the_other_way_round() -> None:
     }
     assert any(name.startswith("model.4.") for name in grads)
     assert not any(name.startswith("model.10.") for name in grads), "the deeper tap is a constant"
+
+
+def test_one_branch_of_the_student_teaches_the_other() -> None:
+    edges = "  e: {taps: {student: head.cls, teacher: head.o2o.cls}, criterion: bce, mask: score_gap}"
+    student = toy(end2end=True)
+    with torch.no_grad():
+        for tower in student.model[-1].one2one_cv3:
+            tower[-1].bias.add_(1)
+    out = compile(spec(edges, "teacher: student"), student=student)(batch())
+    ours, theirs = (out.predictions[branch]["scores"] for branch in ("one2many", "one2one"))
+    gap = (ours.sigmoid() - theirs.sigmoid()).abs().amax(1).detach()
+    torch.testing.assert_close(out.raw["e"], registry.criterion("bce")(ours, theirs, gap))
+
+
+@pytest.mark.parametrize("edge", ["criterion: pfi", "criterion: gi", "criterion: mimic, mask: score_gap"])
+def test_scores_that_are_compared_with_themselves(edge: str) -> None:
+    edges = f"  e: {{taps: {{student: backbone.p4, teacher: neck.p4}}, {edge}}}"
+    with pytest.raises(GraphError) as caught:
+        compile(spec(edges, "teacher: student"), student=toy())
+    [fault] = caught.value.diagnostics
+    assert fault.code == "KD203"
+    assert "weighs by the gap between two models' scores, and these are one: always 0" in fault.message
 
 
 def test_the_student_beside_another_teacher() -> None:

@@ -59,7 +59,8 @@ def test_a_student_that_teaches_itself_does_not_move_its_teacher(here: Path) -> 
 def test_architectures_get_the_classes_of_the_data(here: Path) -> None:
     pair = build_models(spec(), weights=False)
     assert classes(pair.student) == classes(pair.teachers["teacher"]) == 5
-    assert {p.device.type for m in (pair.student, pair.teachers["teacher"]) for p in m.parameters()} == {"meta"}
+    models = (pair.student, pair.teachers["teacher"])
+    assert {p.device.type for model in models for p in model.parameters()} == {"meta"}
 
 
 def test_without_data_the_yaml_decides() -> None:

@@ -100,17 +100,23 @@ def test_images_in_half_precision(dtype: torch.dtype) -> None:
     torch.testing.assert_close(found, align.seen(images.float(), None, 3, 0.5, 32).to(dtype))
 
 
-@pytest.mark.parametrize(("size", "scale"), [((64, 96), 1), ((64, 96), 1.1), ((50, 70), 1)])
-def test_images_that_are_seen_as_they_are(size: tuple[int, int], scale: float) -> None:
+@pytest.mark.parametrize(
+    ("size", "scale", "stride"), [((64, 96), 1, 32), ((64, 96), 1.1, 32), ((50, 70), 1, 1)]
+)
+def test_images_that_are_seen_as_they_are(size: tuple[int, int], scale: float, stride: int) -> None:
     images = torch.rand(1, 3, *size)
-    assert align.seen(images, None, 3, scale, 32) is images
+    assert align.seen(images, None, 3, scale, stride) is images
+
+
+def test_images_that_only_the_student_takes() -> None:
+    assert align.seen(torch.rand(1, 3, 160, 96), None, 3, 1, 64).shape[2:] == (128, 128)
 
 
 def test_images_of_other_channels() -> None:
     colour, grey = torch.rand(2, 3, 4, 4), torch.rand(2, 1, 4, 4)
-    assert torch.equal(align.seen(grey, None, 3, 1, 32), grey.repeat(1, 3, 1, 1))
-    assert torch.equal(align.seen(colour, (2, 0), 2, 1, 32), colour[:, [2, 0]])
-    luma = align.seen(colour, None, 1, 1, 32)
+    assert torch.equal(align.seen(grey, None, 3, 1, 1), grey.repeat(1, 3, 1, 1))
+    assert torch.equal(align.seen(colour, (2, 0), 2, 1, 1), colour[:, [2, 0]])
+    luma = align.seen(colour, None, 1, 1, 1)
     torch.testing.assert_close(luma[:, 0], 0.299 * colour[:, 0] + 0.587 * colour[:, 1] + 0.114 * colour[:, 2])
 
 

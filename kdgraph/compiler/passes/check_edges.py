@@ -55,6 +55,7 @@ def _term_faults(graph: DistillGraph, key: str, term: Term) -> Iterator[Diagnost
     fault = (
         _self_fault(graph, key, term, student)
         or _layout_faults(graph, term, student, teacher)
+        or _meaning_fault(graph, term, student)
         or _shape_faults(graph, key, term, student)
         or signal_fault(graph, key, term)
     )
@@ -77,6 +78,22 @@ def _self_fault(graph: DistillGraph, key: str, term: Term, student: Tap) -> Diag
     return _fault(
         "KD203", term, what, "let a deeper tap teach: `taps: {student: backbone.p4, teacher: neck.p4}`"
     )
+
+
+def _meaning_fault(graph: DistillGraph, term: Term, student: Tap) -> Diagnostic | None:
+    """Numbers of one shape that mean something else in each head."""
+    if term.edge.splice is not None or student.layout not in ("dfl", "box", "kpt"):
+        return None
+    heads = [head for role in ("student", *term.edge.teacher) if (head := graph.models[role].head)]
+    if student.layout == "kpt":
+        points = ["×".join(map(str, head.keypoints or ())) for head in heads]
+        what = f"keypoints are {points[0]} numbers in the student, {points[-1]} in the teacher"
+        mend = "only models of the same keypoints can be compared"
+        return _fault("KD204", term, what, mend) if len(set(points)) > 1 else None
+    turned = {head.task == "obb" for head in heads}
+    what = f"'{student.name}' is along turned sides in one model, along upright ones in the other"
+    mend = "compare oriented boxes with oriented ones, or use edges of the classes and the neck"
+    return _fault("KD204", term, what, mend) if len(turned) > 1 else None
 
 
 def _layout_faults(graph: DistillGraph, term: Term, student: Tap, teacher: Tap) -> Diagnostic | None:
@@ -122,7 +139,7 @@ def _shape_faults(graph: DistillGraph, key: str, term: Term, tap: Tap) -> Diagno
             f"the {side}'s tap is no tensor",
             "tap a node that `kdgraph nodes` shows a shape for",
         )
-    if tap.layout in ("cls", "dfl", "kpt") and ours[1] != theirs[1]:
+    if tap.layout in ("cls", "dfl") and ours[1] != theirs[1]:
         return _head_fault(term, tap, ours[1], theirs[1])
     info = find("criterion", term.criterion.name)
     if tap.layout == "cls" and theirs[1] < info.classes:
@@ -151,7 +168,6 @@ def _head_fault(term: Term, tap: Tap, ours: int, theirs: int) -> Diagnostic:
     what, mend = {
         "cls": ("class logits", "tap the heads' outputs by name: `taps: head.cls`"),
         "dfl": ("DFL logits", "compare decoded distances instead: `taps: head.box` with `criterion: box_l2`"),
-        "kpt": ("numbers of keypoints", "only models of the same keypoints can be compared"),
     }[tap.layout]
     return _fault("KD204", term, f"the student has {ours} {what} at a cell, the teacher {theirs}", mend)
 

@@ -16,9 +16,9 @@ class FoldTeacher(Pass):
 
     before: conv ─▶ bn ─▶ act              after: conv' ─▶ act
 
-    The student's batch norms stay: they learn. So do those of its moving average, whose weights follow it. A
-    convolution has one weight for all its calls, those of a
-    splice among them: it is folded if each call is followed by a call of the one batch norm.
+    The student's batch norms stay: they learn. So do those of its moving average, whose weights follow it.
+    A convolution has one weight for all its calls, those of a splice among them: it is folded if each call is
+    followed by a call of the one batch norm.
     """
 
     name = "fold_teacher"

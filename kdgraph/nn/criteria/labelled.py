@@ -98,7 +98,8 @@ class RankMimicking(Criterion):
         label: Tensor,
     ) -> Tensor:
         count = objects[0].shape[0]
-        taken = target >= 0 if mask is None else (target >= 0) & (mask > 0)
+        taken = (target >= 0) & (label >= 0)
+        taken = taken if mask is None else taken & (mask > 0)
         owner = torch.where(taken, target, count).flatten()  # the last group is all other cells
         log_s, log_t = (
             _log_softmax_of_groups(_of_class(x, label).flatten() / self.temperature, owner, count + 1)
