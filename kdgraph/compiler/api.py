@@ -12,8 +12,8 @@ from kdgraph.compiler.distiller import Distiller
 from kdgraph.compiler.lower import Lowered, lower
 from kdgraph.compiler.passes.base import Account
 from kdgraph.compiler.pipeline import run_passes
-from kdgraph.compiler.recipes import fitted
-from kdgraph.compiler.views import views_of
+from kdgraph.compiler.recipes import fitted, left_out
+from kdgraph.compiler.views import rounded, views_of
 from kdgraph.errors import Diagnostic, GraphError
 from kdgraph.graph.ir import DistillGraph, Role, named
 from kdgraph.graph.pair import build_models
@@ -78,6 +78,7 @@ def plan(
     size = _image_size(spec)
     views = views_of(spec, traced, size, models.channels)
     graph = DistillGraph(spec, traced, size, models.channels, views)
+    graph.left_out = (*rounded(spec, views), *left_out(spec, traced))
     return Plan(*run_passes(graph))
 
 

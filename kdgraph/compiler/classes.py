@@ -71,6 +71,7 @@ def class_map_faults(graph: DistillGraph) -> Iterator[Diagnostic]:
                     near = closest(name, names)
                     have = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
                     mend = f"did you mean '{near[0]}'?" if near else f"its classes are {have}"
+                    mend = mend if names else "a model of your own has no classes by name"
                     message = f"classes: the {named(owner)} has no class '{name}'"
                     yield Diagnostic("KD204", message, part.span("classes") or part.span(), mend)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kdgraph.errors import GraphError, SpecError
-from kdgraph.graph.ir import Role
+from kdgraph.errors import Diagnostic, GraphError, SpecError
+from kdgraph.graph.ir import Role, named
 from kdgraph.graph.yolo import TracedModel
 from kdgraph.spec.reading.edges import read_edges
 from kdgraph.spec.reading.phases import fitted_phases
@@ -15,7 +15,7 @@ from kdgraph.spec.schema import Spec
 from kdgraph.spec.source import read_source
 from kdgraph.spec.train_args import EPOCHS
 
-__all__ = ["fitted", "recipe_text"]
+__all__ = ["fitted", "left_out", "recipe_text"]
 
 
 def fitted(spec: Spec, models: Mapping[Role, TracedModel]) -> Spec:
@@ -27,6 +27,9 @@ def fitted(spec: Spec, models: Mapping[Role, TracedModel]) -> Spec:
     """
     if spec.recipe is None:
         return spec
+    for role, model in models.items():
+        if not model.neck:
+            raise GraphError(_without_neck(spec, role, model))
     text = recipe_text(spec.recipe, models)
     epochs = int(spec.train.get("epochs", EPOCHS))
     scope = Scope(epochs=epochs, teachers=tuple(spec.teachers))
@@ -36,6 +39,29 @@ def fitted(spec: Spec, models: Mapping[Role, TracedModel]) -> Spec:
     except SpecError as error:
         raise GraphError(*error.diagnostics) from None
     return spec.model_copy(update={"edges": edges, "phases": phases})
+
+
+def left_out(spec: Spec, models: Mapping[Role, TracedModel]) -> tuple[str, ...]:
+    """In words why a recipe compares necks alone."""
+    if spec.recipe is None:
+        return ()
+    headless = [(role, model) for role, model in models.items() if model.head is None]
+    return tuple(
+        f"the recipe compares necks alone: the {named(role)} has no head of boxes"
+        + (f", {model.beheaded}" if model.beheaded else "")
+        for role, model in headless
+    )
+
+
+def _without_neck(spec: Spec, role: Role, model: TracedModel) -> Diagnostic:
+    taps = [name for name in model.names if "." not in name and name != "images"]
+    example = f"teacher: {taps[-1] if taps and model.foreign else 'backbone.p4'}"
+    return Diagnostic(
+        "KD203",
+        f"the recipe '{spec.recipe}' needs models with a neck, and the {named(role)} has none",
+        spec.span("edges"),
+        f"write the edges yourself: {{taps: {{student: backbone.p4, {example}}}, criterion: pkd}}",
+    )
 
 
 def recipe_text(recipe: str, models: Mapping[Role, TracedModel]) -> str:

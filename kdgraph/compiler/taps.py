@@ -135,9 +135,22 @@ def _unknown(edge: EdgeSpec, taps: TapSpec, role: Side, pattern: str, names: Nam
     return Diagnostic("KD201", what, _span(edge, taps, role), _way_out(pattern, names))
 
 
+_OTHER_HEADS = {
+    "mask": "segmentation models",
+    "proto": "segmentation models",
+    "kpt": "pose models",
+    "angle": "models of oriented boxes",
+    "o2o": "end-to-end heads, as of v10 and 26: `{student: head.o2o.cls, teacher: head.cls}` may teach one",
+}
+"""Parts of taps that only some heads have."""
+
+
 def _way_out(pattern: str, names: Names) -> str:
     if pattern.startswith("head.dfl") and "head.box" in names and "head.dfl" not in names:
         return "this head has no DFL bins: compare distances, `taps: head.box` with `criterion: box_l2`"
+    other = next((kind for part, kind in _OTHER_HEADS.items() if part in pattern.split(".")), None)
+    if other is not None and pattern.startswith("head.") and "head.cls" in names:
+        return f"only {other} have it"
     near = closest(pattern, names)
     near = [name for name in near if is_raw(name) == is_raw(pattern)] or near
     hint = f"did you mean {_quoted(near)}? " if near else ""

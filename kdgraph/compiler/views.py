@@ -9,7 +9,7 @@ from kdgraph.graph.ir import Role, View, named
 from kdgraph.graph.yolo import TracedModel
 from kdgraph.spec.schema import Spec
 
-__all__ = ["views_of"]
+__all__ = ["rounded", "views_of"]
 
 
 def views_of(
@@ -25,6 +25,15 @@ def views_of(
     if faults:
         raise GraphError(*faults)
     return {role: _view(spec, role, model, image_size, channels) for role, model in teachers.items()}
+
+
+def rounded(spec: Spec, views: Mapping[Role, View]) -> tuple[str, ...]:
+    """In words the image sizes of teachers that had to become multiples of their strides."""
+    return tuple(
+        f"the {named(role)} sees images of {max(view.size)} pixels, not {size}: its stride is {view.stride}"
+        for role, view in views.items()
+        if (size := spec.teachers[role].imgsz) is not None and size != max(view.size)
+    )
 
 
 def _view(spec: Spec, role: Role, model: TracedModel, image_size: tuple[int, int], channels: int) -> View:

@@ -29,6 +29,8 @@ _TEACHERS = {
     "YOLOESegment26": ("YOLOESegModel", "a YOLOE, which needs text prompts"),
 }
 """Models that can teach, and what they are: no students."""
+TRAINABLE = frozenset({*_DETECTORS, "RTDETRDecoder"})
+"""The heads of models that Ultralytics trains on labelled boxes, and what else their labels hold."""
 _ACTIVATION = re.compile(r"(torch\.)?nn\.\w+\([\w\s.,=+-]*\)")  # a layer with plain arguments: no inner call
 _STUDENTS = "kdgraph distils into YOLO detectors with a Detect, Segment, Pose or OBB head"
 

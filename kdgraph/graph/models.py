@@ -10,7 +10,7 @@ from torch import nn
 
 from kdgraph.errors import Diagnostic, ModelError, closest, quoted
 from kdgraph.graph import zoo
-from kdgraph.graph.architectures import build_architecture, check_detector, read_architecture
+from kdgraph.graph.architectures import TRAINABLE, build_architecture, check_detector, read_architecture
 from kdgraph.graph.checkpoints import read_checkpoint
 from kdgraph.graph.download import download
 from kdgraph.graph.functions import call_for_model
@@ -21,7 +21,7 @@ from kdgraph.graph.released import released_names
 if TYPE_CHECKING:
     from kdgraph.spec.schema import ModelSpec
 
-__all__ = ["build_model", "check_student"]
+__all__ = ["build_model", "check_student", "check_trainable"]
 
 _SUFFIXES = (".pt", ".yaml", ".yml")
 
@@ -72,6 +72,35 @@ def check_student(model: nn.Module, ref: ModelSpec) -> None:
     check_detector(_last(model), ref.model, ref.span("model"))
 
 
+def check_trainable(ref: ModelSpec) -> None:
+    """Raise ModelError (KD305) unless a teacher that is to be trained first can be: a detector, or RT-DETR.
+
+    Told from its yaml: others cannot even be built for the classes of a dataset of boxes.
+    """
+    head = _head(ref)
+    if head is None or head in TRAINABLE:
+        return
+    message = f"{ref.model} cannot be trained here first: it ends in '{head}'"
+    hint = "give a checkpoint that is trained already, without `train`"
+    raise ModelError(Diagnostic("KD305", message, ref.span("train") or ref.span("model"), hint))
+
+
+def _head(ref: ModelSpec) -> str | None:
+    """The name of the last layer in the yaml of a model; None for a checkpoint, or what is no model."""
+    with quiet():
+        path = _find(ref)
+        known = zoo.architecture_of(ref.model)
+        stem = known[0] if known else _stem(ref.model)
+        file = path if path is not None and path.suffix != ".pt" else zoo.architectures().get(stem)
+        if file is None:
+            return None
+        architecture = read_architecture(
+            file, Path(f"{stem}.yaml"), trust=ref.trust, span=ref.span("model"), teacher=True
+        )
+    head: str = architecture["head"][-1][2]
+    return head
+
+
 def _last(model: nn.Module) -> str:
     """The class name of the last layer."""
     layers = getattr(model, "model", None)
@@ -108,7 +137,21 @@ def _stem(name: str) -> str:
     return Path(name).stem if Path(name).suffix in (".yaml", ".yml") else name
 
 
+_OTHERS = {
+    "sam": "SAM is no YOLO; its image encoder can teach as `teacher: {python: module:function}`",
+    "mobile_sam": "SAM is no YOLO; its image encoder can teach as `teacher: {python: module:function}`",
+    "fastsam": "it is a YOLOv8 segmentation checkpoint: give the path of the file",
+    "yolo_nas": "YOLO-NAS comes from another library; it can teach as `teacher: {python: module:function}`",
+}
+"""Models of Ultralytics' that a spec cannot name, by how they begin, and what to do."""
+
+
 def _unknown(ref: ModelSpec) -> Diagnostic:
+    name = ref.model.lower()
+    other = next((way for start, way in _OTHERS.items() if name.startswith(start)), None)
+    if other is not None:
+        message = f"{quoted(ref.model)} is no model that kdgraph builds by name"
+        return Diagnostic("KD302", message, ref.span("model"), other)
     message = f"unknown model {quoted(ref.model)}: no file of that name, and Ultralytics knows none"
     near = closest(ref.model, zoo.known_names())
     hint = (

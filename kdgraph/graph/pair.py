@@ -12,10 +12,10 @@ from ultralytics.utils import IterableSimpleNamespace
 
 from kdgraph.graph.architectures import build_architecture
 from kdgraph.graph.meta import MetaFactories, to_meta
-from kdgraph.graph.models import build_model, check_student
+from kdgraph.graph.models import build_model, check_student, check_trainable
 from kdgraph.graph.quiet import quiet
-from kdgraph.graph.walk import unwrapped
-from kdgraph.spec.data import DataInfo, data_info
+from kdgraph.graph.walk import input_channels, unwrapped
+from kdgraph.spec.data import DataInfo, check_task, data_info
 from kdgraph.spec.schema import ModelSpec, Spec, TeacherSpec, follows_student
 
 __all__ = ["Models", "build_models", "build_student", "build_teacher"]
@@ -59,12 +59,21 @@ def build_models(
 
 def build_student(spec: Spec, *, weights: bool = True) -> nn.Module:
     """The student of a spec with the classes of its data. Raises ModelError and DataError."""
-    return _build(spec.student, _info(spec), own_classes=False, weights=weights)
+    info = _info(spec)
+    model = _build(spec.student, info, own_classes=False, weights=weights)
+    if info is not None:
+        check_task(info, str(model.task), spec.span("data"))
+    return model
 
 
 def build_teacher(spec: Spec, role: str = "teacher", *, weights: bool = True) -> nn.Module:
-    """A teacher of a spec: with its own classes, or before its training with those of the data."""
+    """A teacher of a spec: with its own classes, or before its training with those of the data.
+
+    Raises ModelError and DataError.
+    """
     part = spec.teachers[role]
+    if part.train is not None:
+        check_trainable(part)
     return _build(part, _info(spec), own_classes=part.train is None, weights=weights)
 
 
@@ -94,11 +103,11 @@ def _fits(model: Any, info: DataInfo) -> bool:
     head = model.model[-1]
     shape = getattr(head, "kpt_shape", None)
     keypoints = shape is None or info.kpt_shape is None or tuple(shape) == tuple(info.kpt_shape)
-    return bool(head.nc == info.nc and keypoints)
+    return bool(head.nc == info.nc and keypoints and input_channels(model) == info.channels)
 
 
 def _adapted(model: Any, ref: ModelSpec, info: DataInfo, weights: bool) -> nn.Module:
-    """A model with the classes and keypoints of the data: what fits keeps its weights, as in a fine-tune."""
+    """A model with the classes, keypoints and channels of the data: what fits keeps its weights."""
     own: dict[str, Any] = {"nc": info.nc}
     if info.kpt_shape is not None and "kpt_shape" in model.yaml:
         own["kpt_shape"] = list(info.kpt_shape)

@@ -111,6 +111,12 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return inner  # type: ignore[no-any-return]
 
 
+def input_channels(model: nn.Module) -> int:
+    """The channels of the images that a model takes, 0 where no convolution tells."""
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    return first.in_channels if first is not None else 0
+
+
 def last_path(model: nn.Module) -> str:
     """The raw path of the last layer."""
     return f"model.{len(model.model) - 1}"  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from torch import nn
 from kdgraph.graph.head_names import class_logits, head_names
 from kdgraph.graph.heads import Head, describe, find_head, level_name, task_of
 from kdgraph.graph.trace import Stopped, trace_module
-from kdgraph.graph.walk import is_layered, last_path, sources, unprompted, unwrapped, walk_of
+from kdgraph.graph.walk import input_channels, is_layered, last_path, sources, unprompted, unwrapped, walk_of
 
 __all__ = ["Head", "TracedModel", "level_name", "trace", "trace_model"]
 
@@ -66,7 +66,7 @@ def trace_model(model: nn.Module, what: str = "the model", frozen: bool = False)
         return _layered(model, what, frozen)
     with _mode(model, training=not frozen):
         module, paths = trace_module(model, what, whole=bool)
-    return TracedModel(model, module, dict(paths), None, channels=_channels(model), foreign=True)
+    return TracedModel(model, module, dict(paths), None, channels=input_channels(model), foreign=True)
 
 
 def trace(model: nn.Module) -> fx.GraphModule:
@@ -99,7 +99,7 @@ def _layered(model: nn.Module, what: str, frozen: bool) -> TracedModel:
         describe(detect) if detect is not None and not beheaded else None,
         _backbone(model),
         sources(model),
-        _channels(model),
+        input_channels(model),
         task_of(model),
         _class_names(model),
         beheaded,
@@ -136,11 +136,6 @@ def _mode(model: nn.Module, training: bool) -> Iterator[None]:
 def _backbone(model: nn.Module) -> tuple[str, ...]:
     count = len(getattr(model, "yaml", {}).get("backbone", ()))
     return tuple(f"model.{i}" for i in range(count))
-
-
-def _channels(model: nn.Module) -> int:
-    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
-    return first.in_channels if first is not None else 0
 
 
 def _class_names(model: nn.Module) -> tuple[str, ...]:

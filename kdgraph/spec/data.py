@@ -65,6 +65,18 @@ def data_info(data: str, base: Path | None = None, *, span: Span | None = None) 
     return DataInfo(path.stem, len(names), names, channels, path, shape and (shape[0], shape[1]))
 
 
+def check_task(info: DataInfo, task: str, span: Span | None = None) -> None:
+    """Raise DataError (KD405) for data that cannot teach a `task`, as far as is known without its labels."""
+    if task == "pose" and info.kpt_shape is None:
+        message = f"{info.name} has no keypoints, which a pose student learns from"
+        hint = "give it a 'kpt_shape', take a student that detects, or use builtin:glyphs-pose"
+        raise DataError(Diagnostic("KD405", message, span, hint))
+    needed = {"segment": "glyphs-seg", "obb": "glyphs-obb"}.get(task)
+    if info.path is None and needed is not None and info.name != needed:
+        message = f"the labels of {info.name} are not those that a student of the task '{task}' learns from"
+        raise DataError(Diagnostic("KD405", message, span, f"use builtin:{needed}"))
+
+
 def find_dataset(data: str, base: Path | None = None, *, span: Span | None = None) -> Path:
     """The absolute path of a dataset's yaml, found as `data_info` says. Raises DataError (KD401, KD402)."""
     written = Path(data).expanduser()

@@ -94,8 +94,8 @@ class TeacherSpec(ModelSpec):
     classes: dict[str, str] | None = Field(
         None,
         min_length=1,
-        description="which class of the student each class of the teacher is, {teacher_name: student_name}; "
-        "by default those of equal names",
+        description="which class of the student each class of the teacher is, {teacher_name: student_name}, "
+        "by name or number; the others by equal names",
     )
 
 

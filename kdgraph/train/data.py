@@ -8,7 +8,7 @@ from typing import Any
 from kdgraph.errors import DataError, Diagnostic, Span
 from kdgraph.graph.download import RELEASES, unreachable
 from kdgraph.graph.quiet import quiet
-from kdgraph.spec.data import DataInfo, data_info, read_dataset
+from kdgraph.spec.data import check_task, data_info, read_dataset
 from kdgraph.train.glyphs import glyphs
 from kdgraph.train.labels import label_faults
 from kdgraph.train.rows import Rows
@@ -28,7 +28,8 @@ def check_dataset(
     not fit, KD406 not on disk and no network.
     """
     info = data_info(data, base, span=span)
-    rows = _rows(info, task, span)
+    check_task(info, task, span)
+    rows = Rows(task, info.kpt_shape)
     path = info.path or glyphs(name=info.name)
     content = read_dataset(path, span=span)
     with quiet():
@@ -41,15 +42,6 @@ def check_dataset(
     if faults:
         raise DataError(*faults)
     return str(path)
-
-
-def _rows(info: DataInfo, task: str, span: Span | None) -> Rows:
-    """What the lines of its labels must hold. Raises DataError (KD405) for poses without keypoints."""
-    if task == "pose" and info.kpt_shape is None:
-        message = f"{info.name} has no keypoints, which a pose student learns from"
-        hint = "give it a 'kpt_shape', take a student that detects, or use builtin:glyphs-pose"
-        raise DataError(Diagnostic("KD405", message, span, hint))
-    return Rows(task, info.kpt_shape)
 
 
 def split_images(path: Path) -> list[str]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from ultralytics import YOLO
 from ultralytics.utils.torch_utils import get_flops
 
+from kdgraph.graph.models import build_model
 from kdgraph.graph.quiet import quiet
 from kdgraph.spec.schema import TeacherSpec
 from kdgraph.train.loading import restricted_loading
@@ -51,15 +55,28 @@ def scores(result: RunResult) -> list[Score]:
 
 
 def _teacher(result: RunResult, role: str, student: Any, imgsz: int) -> Score:
-    ref, teacher = result.spec.teachers[role], YOLO(result.teachers[role])
+    ref, teacher = result.spec.teachers[role], _loaded(result, role)
     imgsz = ref.imgsz or imgsz
     size, why = _size(teacher, imgsz), _why_not(ref, teacher, student)
     if why:
         return Score(role, *size, (None,) * len(MEASURES[result.task]), why)
-    metrics = teacher.val(
-        data=result.data, imgsz=imgsz, plots=False, verbose=False, save_dir=str(result.folder)
-    )
+    try:
+        metrics = teacher.val(
+            data=result.data, imgsz=imgsz, plots=False, verbose=False, save_dir=str(result.folder)
+        )
+    except Exception as error:  # the run has ended well: what cannot be measured beside it is only said
+        why = f"Ultralytics cannot validate it ({' '.join(str(error).split())})"
+        return Score(role, *size, (None,) * len(MEASURES[result.task]), why)
     return Score(role, *size, _measured(result.task, metrics.results_dict))
+
+
+def _loaded(result: RunResult, role: str) -> Any:
+    """The `YOLO` of a teacher's checkpoint, which may be older than what Ultralytics itself still loads."""
+    ref = TeacherSpec(model=result.teachers[role], trust=result.spec.teachers[role].trust)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / Path(ref.model).name
+        torch.save({"model": build_model(ref, nc=None), "train_args": {}}, path)
+        return YOLO(str(path))
 
 
 def _why_not(ref: TeacherSpec, teacher: Any, student: Any) -> str:

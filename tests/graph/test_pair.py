@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -61,6 +62,14 @@ def test_architectures_get_the_classes_of_the_data(here: Path) -> None:
     assert classes(pair.student) == classes(pair.teachers["teacher"]) == 5
     models = (pair.student, pair.teachers["teacher"])
     assert {p.device.type for model in models for p in model.parameters()} == {"meta"}
+
+
+def test_a_student_takes_the_channels_of_the_data(here: Path) -> None:
+    (here / "grey.yaml").write_text("train: images\nval: images\nnames: [a, b, c]\nchannels: 1\n")
+    student: Any = build_student(spec(str(saved(here / "colour.pt", 3)), data="grey.yaml"))
+    old, new = toy(nc=3).model[3].cv1.conv.weight, student.model[3].cv1.conv.weight
+    assert student.model[0].conv.in_channels == 1
+    torch.testing.assert_close(new, old)
 
 
 def test_without_data_the_yaml_decides() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,13 @@ def test_what_is_printed(
         "the student: weights/best.pt",
         "use it:      yolo predict model=weights/best.pt source=...",
     ]
+
+
+def test_a_teacher_of_an_old_release_does_not_stop_the_report(place: Path) -> None:
+    """Ultralytics' own restricted load refuses it, kdgraph's does not."""
+    with zipfile.ZipFile(Path(__file__).parents[1] / "graph" / "old" / "8.0.0-detect.zip") as archive:
+        (place / "old.pt").write_bytes(archive.read("best.pt"))
+    old, student = scores(result_of(place, {"old": (place / "old.pt", {})}))
+    assert old.measures == (None, None)
+    assert old.why == "its classes are not those of the data"
+    assert student.measures == (0.5, 0.25)

@@ -8,7 +8,7 @@ from kdgraph.compiler.passes.base import Pass, PassResult
 from kdgraph.compiler.passes.insert_adapters import tap_of, tap_shape
 from kdgraph.compiler.signal_faults import signal_fault
 from kdgraph.errors import Diagnostic
-from kdgraph.graph.ir import Adapter, DistillGraph, Op, Splice, Tap, Term
+from kdgraph.graph.ir import Adapter, DistillGraph, Op, Splice, Tap, Term, Vertex
 from kdgraph.spec.plugins import find, known
 from kdgraph.spec.schema import EdgeSpec, LevelWeight
 
@@ -149,6 +149,11 @@ def _shape_faults(graph: DistillGraph, key: str, term: Term, tap: Tap) -> Diagno
         what = f"'{tap.name}' is {_shown(ours)}, and {term.criterion.name} compares maps C×H×W"
         levels = f"tap the levels instead: `taps: {tap.name}.*`" if tap.layout == "dfl" else ""
         return _fault("KD203", term, what, levels)
+    for side, shape in (("student", ours), ("teacher", theirs)):
+        if _channels_last(graph, graph[tap_of(graph, key, side)], shape):
+            what = f"the {side}'s {_shown(shape)} has its channels last"
+            mend = "tap a layer that has them first, or let its module permute them"
+            return _fault("KD203", term, what, mend)
     adapted = _adapted(graph, key, ours, theirs)
     same = adapted[2:] == theirs[2:] if not info.channels else adapted[1:] == theirs[1:]
     if not same or len(adapted) != len(theirs):
@@ -157,10 +162,30 @@ def _shape_faults(graph: DistillGraph, key: str, term: Term, tap: Tap) -> Diagno
             term,
             f"the student's {_shown(ours)} at '{tap.name}' does not become the teacher's {_shown(theirs)} "
             f"with adapter '{term.edge.adapter.name}'",
-            "use `adapter: auto`, or tap tensors of one shape",
+            _other_shape(graph, term, len(ours), len(theirs)),
             "adapter",
         )
     return None
+
+
+def _other_shape(graph: DistillGraph, term: Term, ours: int, theirs: int) -> str:
+    """The way out where an adapter does not bring one shape to the other."""
+    if any(graph.models[role].task == "classify" for role in term.edge.teacher):
+        return "an image classifier scores whole images: tap maps of its layers, such as backbone.*"
+    if ours != theirs or term.edge.adapter.name == "auto":
+        return "no adapter does: tap layers that have a height and a width"
+    return "use `adapter: auto`, or tap tensors of one shape"
+
+
+def _channels_last(graph: DistillGraph, tap: Vertex, shape: Shape) -> bool:
+    """Whether a map is [B,H,W,C], as transformers have it: the image's shape is before the last size."""
+    if not isinstance(tap, Tap) or tap.layout != "features" or len(shape) != 4:
+        return False
+    height, width = graph.views[tap.role].size
+    rows, columns, last = shape[1:]
+    scaled = height % rows == 0 and width % columns == 0 and height // rows == width // columns
+    first = height % columns == 0 and width % last == 0 and height // columns == width // last
+    return scaled and not first
 
 
 def _head_fault(term: Term, tap: Tap, ours: int, theirs: int) -> Diagnostic:

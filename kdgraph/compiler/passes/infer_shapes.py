@@ -22,7 +22,7 @@ class InferShapes(Pass):
         for role in graph.models:
             try:
                 notes.append(_infer(graph, role))
-            except RuntimeError as error:
+            except Exception as error:  # a module of the user's own fails in whatever way its code does
                 faults.append(_misfit(graph, role, error))
         return PassResult(graph, tuple(notes), tuple(faults))
 
@@ -35,15 +35,17 @@ def _infer(graph: DistillGraph, role: Role) -> str:
     return f"{role}: {len(facts)} nodes at images of {_shown(view)}"
 
 
-def _misfit(graph: DistillGraph, role: Role, error: RuntimeError) -> Diagnostic:
+def _misfit(graph: DistillGraph, role: Role, error: Exception) -> Diagnostic:
     part = graph.spec.student if role == "student" else graph.spec.teachers[role]
-    first = str(error).splitlines()[0]
-    return Diagnostic(
-        "KD204",
-        f"the {named(role)} cannot take images of {_shown(graph.views[role])}: {first}",
-        part.span("model") or part.span(),
-        hint="the image size must be a multiple of the largest stride, and the channels those of the model",
-    )
+    view, first = graph.views[role], (str(error).splitlines() or [type(error).__name__])[0]
+    what, hint = f": {first}", "give it images as it takes them: `imgsz: 224` beside its `python`"
+    if not graph.models[role].foreign:
+        odd = next((side for side in view.size if side % view.stride), None)
+        what = f": {odd} is no multiple of {view.stride}" if odd else what
+        near = [(odd or 0) // view.stride * view.stride + more for more in (0, view.stride)]
+        hint = f"use {near[0] or near[1]} or {near[1]}" if odd else "the channels must be those of the model"
+    message = f"the {named(role)} cannot take images of {_shown(view)}{what}"
+    return Diagnostic("KD204", message, part.span("model") or part.span("python") or part.span(), hint)
 
 
 def _shown(view: View) -> str:

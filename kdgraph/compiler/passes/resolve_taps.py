@@ -27,7 +27,8 @@ class ResolveTaps(Pass):
 
     def run(self, graph: DistillGraph) -> PassResult:
         graph, notes = graph.copy(), []
-        faults = [*class_map_faults(graph)]
+        faults: list[Diagnostic] = []
+        wrong_maps = list(class_map_faults(graph))
         names = {role: names_of(graph, role) for role in graph.models}
         for edge in graph.spec.edges.values():
             try:
@@ -39,6 +40,7 @@ class ResolveTaps(Pass):
                 graph.left_out += (*pairs.left_out, *_unknown_classes(graph, edge))
             except Unresolved as unresolved:
                 faults.extend(_explained(graph, edge, fault) for fault in unresolved.diagnostics)
+        faults = [*wrong_maps, *(f for f in faults if not (wrong_maps and f.code == "KD204"))]
         faults.extend(_share(graph, names["student"]))
         graph.left_out = tuple(dict.fromkeys(graph.left_out))
         notes += [_aligned(graph, key, align) for key, align in graph.of(Align).items()]
@@ -57,7 +59,7 @@ def _unknown_classes(graph: DistillGraph, edge: EdgeSpec) -> list[str]:
     """What an edge leaves out because a teacher does not know it."""
     kinds = {v.kind for v in graph.of(Align).values() if v.name.split("_", 1)[1].startswith(f"{edge.name}.")}
     told = strangers(graph, edge.teacher) if "classes" in kinds else None
-    return [f"edge '{edge.name}': {told}"] if told else []
+    return [told] if told else []
 
 
 def names_of(graph: DistillGraph, role: Role) -> dict[str, Named]:
