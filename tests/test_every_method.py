@@ -71,6 +71,7 @@ def test_on_a_pair_of_toys(file: Path, device: str) -> None:
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None), "without objects"
 
 
+@pytest.mark.slow
 @every_method
 @pytest.mark.parametrize("device", DEVICES)
 def test_on_yolo11s_and_yolo11n(file: Path, device: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -123,6 +124,12 @@ def test_both_variants_of_m2d2_are_there() -> None:
     assert variants == ["mixture", "mean_logits"]
 
 
+def _marked(file: Path) -> Any:
+    """Those of single methods are many, and together they take minutes."""
+    marks = [] if file.parent == FOLDER else [pytest.mark.slow]
+    return pytest.param(file, id=name(file), marks=marks)
+
+
 @pytest.mark.parametrize("file", SPECS, ids=name)
 def test_it_says_how_to_run_it(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
@@ -131,7 +138,7 @@ def test_it_says_how_to_run_it(file: Path) -> None:
     assert f"#   kdgraph run specs/{name(file)}.yaml" in text
 
 
-@pytest.mark.parametrize("file", SPECS, ids=name)
+@pytest.mark.parametrize("file", [_marked(file) for file in SPECS])
 def test_it_fits(file: Path) -> None:
     spec = kdgraph.load(file)
     trained = any(teacher.train for teacher in spec.teachers.values())

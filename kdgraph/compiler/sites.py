@@ -117,7 +117,7 @@ class Site:
     def maps(self) -> list[str]:
         """A map of each level in common."""
         if not self.frame.strides:
-            raise self.misfit("compares heads, and the two have no level in common", "KD204")
+            raise self.misfit("compares heads, and the two have no level in common", "KD202")
         return self.frame.maps()
 
     # The cells of a signal

@@ -29,7 +29,7 @@ def test_a_fresh_graph_is_both_models(fresh: DistillGraph) -> None:
         for node in nodes:
             sources = [source for port, source in fresh.inputs(op_key(role, node)) if port == "arg"]
             assert set(sources) == {op_key(role, source) for source in node.all_input_nodes}
-    assert fresh.views == dict.fromkeys(("student", "teacher"), View(SIZE, 3))
+    assert fresh.views == dict.fromkeys(("student", "teacher"), View(SIZE, 3, stride=16))
     assert set(fresh.of(Op)) == set(fresh.order())
 
 
