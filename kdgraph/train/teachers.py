@@ -51,13 +51,13 @@ def _as_it_is(spec: Spec, role: str) -> str:
 
 def _train(spec: Spec, role: str, data: str, target: Path) -> None:
     """Train into a folder of this process, then move the checkpoint to its place in one step."""
-    ref, model = spec.teachers[role], build_teacher(spec, role)
+    ref, bare = spec.teachers[role], build_teacher(spec, role, weights=False)
     folder = target.parent.with_name(f"{target.parent.name}.{os.getpid()}")
     arguments = {**(ref.train or {}), "data": data, "model": ref.model, "plots": False}
-    trainer = plain_trainer_for(getattr(model, "task", None), ref.span("model"))(
+    trainer = plain_trainer_for(getattr(bare, "task", None), ref.span("model"))(
         overrides={**arguments, "save_dir": str(folder), "pretrained": False}
     )
-    trainer.model = model
+    trainer.model = build_teacher(spec, role)  # after the trainer, which has seeded all random numbers
     trainer.train()
     target.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = trainer.best if trainer.best.is_file() else trainer.last

@@ -133,6 +133,25 @@ def test_a_teacher_is_trained_by_the_trainer_of_its_task(
         assert list(teacher.model.model[-1].kpt_shape) == [5, 3]
 
 
+def test_a_trained_teacher_is_the_same_whatever_came_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text(
+        f"student: {network(tmp_path, 'detect')}\n"
+        f"teacher: {{model: {network(tmp_path, 'detect')}, train: {{epochs: 1, imgsz: 64, batch: 4, val: false}}}}\n"
+        f"data: {data(tmp_path, 'detect')}\nedges: {{n: {{taps: neck.*, criterion: cwd}}}}\n"
+    )
+    spec, weights = kdgraph.load(file), []
+    for seed in (1, 2):
+        monkeypatch.setenv("KDGRAPH_CACHE", str(tmp_path / f"cache{seed}"))
+        torch.manual_seed(seed)
+        [path] = ensure_teachers(spec, str(spec.data)).values()
+        weights.append(YOLO(path).model.state_dict())
+    one, other = weights
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
 def test_a_student_may_have_no_teacher_but_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "own.yaml"
