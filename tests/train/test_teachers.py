@@ -137,9 +137,9 @@ def test_a_trained_teacher_is_the_same_whatever_came_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "spec.yaml"
+    model, train = network(tmp_path, "detect"), "{epochs: 1, imgsz: 64, batch: 4, val: false}"
     file.write_text(
-        f"student: {network(tmp_path, 'detect')}\n"
-        f"teacher: {{model: {network(tmp_path, 'detect')}, train: {{epochs: 1, imgsz: 64, batch: 4, val: false}}}}\n"
+        f"student: {model}\nteacher: {{model: {model}, train: {train}}}\n"
         f"data: {data(tmp_path, 'detect')}\nedges: {{n: {{taps: neck.*, criterion: cwd}}}}\n"
     )
     spec, weights = kdgraph.load(file), []
