@@ -17,7 +17,7 @@ from kdgraph.graph.ir import Align, DistillGraph, Op, Role, Tap, op_key
 from kdgraph.graph.yolo import Head, level_name
 from kdgraph.spec.components import Layout
 
-__all__ = ["Frame", "frame_of", "shape_of"]
+__all__ = ["Frame", "before", "frame_of", "shape_of"]
 
 Shape = tuple[int, ...]
 
@@ -33,6 +33,11 @@ def shape_of(graph: DistillGraph, key: str) -> Shape | None:
     if isinstance(vertex, Op):
         return vertex.facts.shape
     return vertex.shape if isinstance(vertex, Align) else None
+
+
+def before(graph: DistillGraph, align: str) -> str:
+    """What an alignment reads; an average the first of what it is of."""
+    return graph.source(align, "values") or graph.sources(align, "several")[0]
 
 
 def frame_of(graph: DistillGraph, teachers: Sequence[Role]) -> Frame:
@@ -140,14 +145,14 @@ class Frame:
             )
         if head is None or (head.strides == self.strides and not resized):
             return value
-        return self.gathered(role, value, head, kind, name, resized)
+        return self._gathered(role, value, head, kind, name, resized)
 
     def _resized(self, role: Role) -> bool:
         """Whether a model's cells are not, or with another batch may not be, those of the student."""
         view, ours = self.graph.views[role], self.graph.views["student"]
         return view.size != ours.size or view.stride > ours.stride
 
-    def gathered(self, role: Role, value: str, head: Head, kind: str, name: str, resized: bool) -> str:
+    def _gathered(self, role: Role, value: str, head: Head, kind: str, name: str, resized: bool) -> str:
         """The anchors of the levels in common, in the student's cells."""
         shape, cells = shape_of(self.graph, value), self.cells(None)
         options = {"indices": tuple(head.strides.index(stride) for stride in self.strides), "kind": kind}
@@ -170,7 +175,7 @@ class Frame:
     ) -> str:
         keys = (f"align:{name}.{number}" for number in count(1))
         key = next(key for key in keys if key not in self.graph)
-        self.graph.add(key, Align(f"{kind}_{name}", kind, tuple((options or {}).items()), shape))
+        self.graph.add(key, Align(name, kind, tuple((options or {}).items()), shape))
         for port, sources in ports.items():
             for source in sources:
                 self.graph.connect(source, key, port)

@@ -109,7 +109,7 @@ class _Lowering:
         if isinstance(vertex, Splice):
             return self._splice(key, vertex)
         if isinstance(vertex, Align):
-            return self._computed(key, vertex.name, align_call(vertex))
+            return self._computed(key, f"{vertex.kind}_{vertex.name}", align_call(vertex))
         if isinstance(vertex, Signal):
             return self._computed(key, vertex.name, signal_call(self.graph, vertex))
         return None  # terms are gathered edge by edge, in _losses

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdgraph.compiler.frames import shape_of
+from kdgraph.compiler.frames import before, shape_of
 from kdgraph.compiler.passes.base import Pass, PassResult
 from kdgraph.graph.ir import Adapter, Align, DistillGraph, Splice, Tap, Term
 from kdgraph.nn.adapters import auto_chain
@@ -54,7 +54,7 @@ def tap_of(graph: DistillGraph, term: str, side: str) -> str:
     """The tap that a term reads on one side; of several teachers the first's."""
     key = side_of(graph, term, side)
     while isinstance(graph[key], Align):
-        key = graph.source(key, "values") or graph.sources(key, "several")[0]
+        key = before(graph, key)
     return key
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kdgraph.compiler.classes import class_map_faults, strangers
-from kdgraph.compiler.frames import shape_of
+from kdgraph.compiler.frames import before, shape_of
 from kdgraph.compiler.passes.base import Pass, PassResult
 from kdgraph.compiler.taps import Pair, Unresolved, pairs_of, splice_pairs_of
 from kdgraph.compiler.terms import add_term
@@ -57,8 +57,8 @@ def _explained(graph: DistillGraph, edge: EdgeSpec, fault: Diagnostic) -> Diagno
 
 def _unknown_classes(graph: DistillGraph, edge: EdgeSpec) -> list[str]:
     """What an edge leaves out because a teacher does not know it."""
-    kinds = {v.kind for v in graph.of(Align).values() if v.name.split("_", 1)[1].startswith(f"{edge.name}.")}
-    told = strangers(graph, edge.teacher) if "classes" in kinds else None
+    own = [align for align in graph.of(Align).values() if align.name.startswith(f"{edge.name}.")]
+    told = strangers(graph, edge.teacher) if any(align.kind == "classes" for align in own) else None
     return [told] if told else []
 
 
@@ -82,14 +82,12 @@ _WORDS = {
 
 def _aligned(graph: DistillGraph, key: str, align: Align) -> str:
     """What is changed of whose tensor, and its shapes before and after, without the batch."""
-    first = key
+    first = before(graph, key)
+    shapes = [shape[1:] if (shape := shape_of(graph, each)) else () for each in (first, key)]
     while isinstance(graph[first], Align):
-        before = first = graph.source(first, "values") or graph.sources(first, "several")[0]
-    source = graph.source(key, "values") or graph.sources(key, "several")[0]
-    role = next(op.role for k, op in graph.of(Op).items() if k == (graph.source(before, "value") or before))
-    ours, theirs = (shape[1:] if (shape := shape_of(graph, k)) else () for k in (source, key))
-    sizes = f"{'×'.join(map(str, ours))} → {'×'.join(map(str, theirs))}"
-    return f"{align.name.removeprefix(f'{align.kind}_')}: {_WORDS[align.kind]} of the {role}, {sizes}"
+        first = before(graph, first)
+    sizes = " → ".join("×".join(map(str, shape)) for shape in shapes)
+    return f"{align.name}: {_WORDS[align.kind]} of the {graph.tapped(first).role}, {sizes}"
 
 
 def _share(graph: DistillGraph, names: Mapping[str, Named]) -> list[Diagnostic]:
