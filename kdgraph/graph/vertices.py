@@ -97,9 +97,9 @@ class Align:
     """Brings a model's tensor to where it can be compared: the levels, classes, bins and cells in common.
 
     `name` is that of the term it is for, `shape` the result's. `kind` is one of `classes`, `gathered`
-    (anchors of some levels), `regridded` (one level in other cells), `rebinned`, `scaled`, `scaled_keypoints`,
-    `averaged` (several teachers): functions of `kdgraph.nn.align`, whose arguments are the ports `values`,
-    `maps`, `like`, `target`, `several` and the options.
+    (anchors of some levels), `regridded` (one level in other cells), `rebinned`, `scaled`,
+    `scaled_keypoints`, `averaged` (several teachers): functions of `kdgraph.nn.align`, whose arguments are
+    the ports `values`, `maps`, `like`, `target`, `several` and the options.
     """
 
     name: str
