@@ -5,6 +5,7 @@
     ├── ModelError         a model cannot be had: unknown, missing, corrupt, not a detector
     ├── DataError          a dataset cannot be used
     ├── GraphError         the spec does not fit the graphs, or a model cannot be traced
+    ├── DrawError          a picture cannot be drawn or written
     ├── RunError           a training or a resume cannot go on
     └── EnvironmentFault   installed versions or devices that do not fit together
 
@@ -72,6 +73,9 @@ CODES: dict[str, str] = {
     "KD512": "torch and torchvision do not match",
     "KD513": "a package that cannot be imported",
     "KD514": "a device that cannot be used",
+    # KD6xx: pictures
+    "KD601": "a picture of an unknown format",
+    "KD602": "a file that cannot be written",
 }
 """Every code a diagnostic may have, and what it stands for."""
 
@@ -136,6 +140,10 @@ class DataError(KdgraphError):
 
 class GraphError(KdgraphError):
     """The spec does not fit the graphs of the models, or a model cannot be traced."""
+
+
+class DrawError(KdgraphError):
+    """A picture cannot be drawn or written."""
 
 
 class RunError(KdgraphError):

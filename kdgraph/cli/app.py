@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from enum import Enum
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,14 @@ app = typer.Typer(
 )
 
 SpecFile = Annotated[Path, typer.Argument(help="A spec, as `kdgraph init` writes it.", show_default=False)]
+
+
+class Detail(str, Enum):
+    stages = "stages"
+    layers = "layers"
+    nodes = "nodes"
+
+
 ImageSize = Annotated[int, typer.Option(help="Side of the images in pixels.")]
 
 
@@ -51,7 +60,7 @@ def explain(
     code: Annotated[bool, typer.Option("--code", help="Print the compiled forward instead.")] = False,
 ) -> None:
     """Show what each pass of the compiler does with a spec."""
-    _command("inspection", "explain_command")(spec, code)
+    _command("explain", "explain_command")(spec, code)
 
 
 @app.command()
@@ -63,7 +72,43 @@ def nodes(
     imgsz: ImageSize = 640,
 ) -> None:
     """List what can be tapped in a model: names, shapes, strides and parameters."""
-    _command("inspection", "nodes_command")(model, match, imgsz)
+    _command("nodes", "nodes_command")(model, match, imgsz)
+
+
+@app.command()
+def graph(
+    target: Annotated[str, typer.Argument(help="A model yaml, a checkpoint, or a spec.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The picture: .svg, .png, .pdf, .dot, or .html for an interactive page.",
+            show_default="the target's name, .svg",
+        ),
+    ] = None,
+    detail: Annotated[
+        Detail, typer.Option(help="Backbone, neck and head by level, rows of the model yaml, or fx nodes.")
+    ] = Detail.layers,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            help="A second model: draw both, and list taps that fit each other.", show_default=False
+        ),
+    ] = None,
+    imgsz: ImageSize = 640,
+) -> None:
+    """Draw a model, two models, or a spec with its edges."""
+    _command("drawing", "graph_command")(target, out, detail.value, diff, imgsz)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="The page.", show_default="report.html in that folder")
+    ] = None,
+) -> None:
+    """Make one HTML page of a run: spec, graph, curves, tables, pictures, environment."""
+    _command("reporting", "report_command")(folder, out)
 
 
 @app.command()

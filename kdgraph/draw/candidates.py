@@ -1,0 +1,51 @@
+"""Taps of two models that fit each other: the same meaning, level and stride."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kdgraph.draw.boxes import Box, box_of_part
+from kdgraph.draw.scene import Pair, Subject
+
+__all__ = ["candidates"]
+
+
+def candidates(student: Subject, teacher: Subject) -> list[Pair]:
+    """Pairs of boxes from which the taps of an edge can be read off, in the order in which they are computed.
+
+    By name where both models have it; else the backbone and neck of the student by level, against the last
+    box that the teacher has there.
+    """
+    ours, theirs = list(_boxes(student)), list(_boxes(teacher))
+    pairs = [pair for box in ours for pair in _named(box, theirs)]
+    if pairs:
+        return pairs
+    return [pair for box in ours if box.kind in ("backbone", "neck") for pair in _by_level(box, theirs)]
+
+
+def _boxes(subject: Subject) -> Iterator[Box]:
+    for part in subject.anatomy.parts:
+        box = box_of_part(subject.anatomy, subject.role, part)
+        if box.names and box.shape and box.kind != "input":
+            yield box
+
+
+def _named(box: Box, others: list[Box]) -> Iterator[Pair]:
+    for name in box.names:
+        if name.split(".")[0] not in ("backbone", "neck", "head"):
+            continue
+        other = next((each for each in others if name in each.names), None)
+        if other is not None and other.level == box.level and other.layout == box.layout:
+            yield _pair(name, box, name, other)
+
+
+def _by_level(box: Box, others: list[Box]) -> Iterator[Pair]:
+    name = box.names[0]
+    there = [each for each in others if each.level == box.level and each.layout == "features"]
+    if there and not name.startswith("model."):
+        yield _pair(name, box, there[-1].names[0], there[-1])
+
+
+def _pair(name: str, box: Box, other_name: str, other: Box) -> Pair:
+    channels = ((box.shape or (0,))[0], (other.shape or (0,))[0])
+    return Pair(name, (box.key, other.key), (name, other_name), box.level, box.stride, channels)
