@@ -64,46 +64,6 @@ def test_check_tells_every_mistake_and_ends_with_2(
     )
 
 
-def test_explain_names_every_pass(
-    spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from kdgraph.compiler.pipeline import PIPELINE
-
-    assert call(monkeypatch, "explain", spec) == 0
-    printed = capsys.readouterr().out
-    places = [printed.index(f"{i}. {step.name}") for i, step in enumerate(PIPELINE, 1)]
-    assert places == sorted(places)
-    assert "81 batch norms folded" not in printed  # a pruned head has fewer
-    assert "batch norms folded into convolutions" in printed
-
-
-def test_explain_code_prints_the_forward(
-    spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, "explain", "--code", spec) == 0
-    printed = capsys.readouterr().out
-    assert printed.startswith("def forward(self, images):")
-    assert "self.adapters.adapter_neck_p3_conv1x1(" in printed
-    compile(printed.replace("def forward", "def f", 1), "<code>", "exec")
-
-
-def test_nodes_lists_names_that_a_pattern_finds(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, "nodes", "yolo11n", "--match", "neck.*") == 0
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert rows[0] == ["name", "module", "shape", "stride", "parameters"]
-    assert [row[0] for row in rows[1:]] == ["neck.p3", "neck.p4", "neck.p5"]
-    assert rows[1][2:4] == ["64×80×80", "8"]
-
-
-def test_nodes_says_when_nothing_matches(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, "nodes", "yolo11n", "--match", "neck.p9") == 2
-    assert "'neck.p9' names nothing in yolo11n" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("models", [("yolo11n.yaml", "yolo11s.yaml"), ("yolo11n.pt", "yolo11m.pt")])
 def test_init_prints_a_spec_that_fits(
     models: tuple[str, str],
