@@ -21,6 +21,7 @@ from kdgraph.graph.models import build_model
 from kdgraph.graph.pair import build_student
 from kdgraph.spec.schema import ModelSpec, Spec
 from kdgraph.train.folder import RunFolder
+from kdgraph.train.observer import Observer
 from kdgraph.train.training_model import TrainingModel, column
 
 __all__ = ["Distilling"]
@@ -55,6 +56,7 @@ class Distilling(BaseTrainer):  # type: ignore[misc]
 
     model: Any
     ema: Any
+    _observer: Observer | None = None  # Ultralytics' constructor already runs callbacks
 
     @property
     def distiller(self) -> Distiller:
@@ -73,7 +75,9 @@ class Distilling(BaseTrainer):  # type: ignore[misc]
     def set_model_attributes(self) -> None:
         """Called once the student stands on its device: here it becomes part of the Distiller."""
         super().set_model_attributes()
-        distiller = plan(self.spec, student=self.model, teachers=self._build_teachers()).lower()
+        planned = plan(self.spec, student=self.model, teachers=self._build_teachers())
+        distiller = planned.lower()
+        self._observer = Observer(planned.graph)
         self.spec = distiller.spec  # with the edges of a recipe as they are for these models
         self.model = TrainingModel(distiller.to(self.device))
 
@@ -122,6 +126,8 @@ class Distilling(BaseTrainer):  # type: ignore[misc]
             self._step += 1
         elif event == "on_train_epoch_end":
             unwrap_model(self.model).watch.close_epoch()
+        if self._observer is not None:
+            self._observer.see(event, self)
         super().run_callbacks(event)
 
     def _retire(self) -> None:
@@ -161,6 +167,8 @@ class Distilling(BaseTrainer):  # type: ignore[misc]
         super()._load_checkpoint_state(ckpt)
 
     def final_eval(self) -> None:
+        if self._observer is not None:
+            self._observer.last(self)
         super().final_eval()
         if RANK in {-1, 0}:
             self.folder.learnt.unlink(missing_ok=True)  # finished: last.pt is stripped too, nothing resumes

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgraph.compiler.distiller import Distiller
+from kdgraph.train.edge_log import EdgeLog
 from kdgraph.train.watch import EdgeWatch
 
 __all__ = ["TrainingModel", "column"]
@@ -33,6 +34,7 @@ class TrainingModel(nn.Module):
         super().__init__()
         self.distiller = distiller
         self.watch = EdgeWatch(distiller)
+        self.log = EdgeLog(distiller.student)
         ignored = distiller._ddp_params_and_buffers_to_ignore
         self._ddp_params_and_buffers_to_ignore = [f"distiller.{name}" for name in ignored]
 
@@ -66,7 +68,9 @@ class TrainingModel(nn.Module):
         out = self.distiller(batch)
         task, items = self.student.loss(batch, out.predictions)
         self.watch.check(out, healthy=task)
-        self.distiller.rebalance(out, task.sum() / len(batch["img"]))
+        mean = task.sum() / len(batch["img"])
+        self.log.add(out, mean)
+        self.distiller.rebalance(out, mean)
         ended = torch.zeros_like(out.loss)  # the columns stay when an edge has been compiled away
         edges = {column(name): out.losses.get(name, ended).detach() for name in self.distiller.spec.edges}
         distillation = out.loss * len(batch["img"])
