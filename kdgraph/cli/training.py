@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdgraph.cli.console import console, count, flops, table
+from kdgraph.cli.console import console, flops, table
+from kdgraph.draw.numbers import count
 from kdgraph.spec.parse import load
-from kdgraph.train.report import MEASURES, Score, scores
+from kdgraph.train.report import MEASURES, Score, note_scores, scores
 from kdgraph.train.run import RunResult, resume, run
 
 
 def run_command(spec: Path | None, folder: Path | None) -> None:
     result = resume(folder) if folder is not None else run(load(spec or ""))
-    _print_result(result, scores(result))
+    found = scores(result)
+    _print_result(result, found)
+    note_scores(result.folder, found)
 
 
 def _print_result(result: RunResult, found: list[Score]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ from kdgraph.errors import Diagnostic, RunError
 from kdgraph.spec import plugins
 from kdgraph.spec.parse import parse
 from kdgraph.spec.schema import Spec
+from kdgraph.train.environment import environment
 
 __all__ = ["RunFolder"]
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """`spec.yaml` (the text as it was), `kdgraph.json` (where it came from, the teachers) and
-    `weights/learnt.pt` (what was trained beside the student, as of `last.pt`).
+    """`spec.yaml` (the text as it was), `kdgraph.json` (where it came from, the teachers, when and with what
+    it began) and `weights/learnt.pt` (what was trained beside the student, as of `last.pt`).
 
     The student's checkpoints stay plain; adapters and the like live beside them, since only a resume needs
     them.
@@ -63,9 +65,9 @@ class RunFolder:
             "source": str(spec.path.absolute()) if spec.path else None,
             "spec": None if spec.path else spec.model_dump(mode="json"),  # made in Python: there is no text
         }
-        (self.path / "kdgraph.json").write_text(
-            json.dumps({**origin, **facts}, indent=2) + "\n", encoding="utf-8"
-        )
+        began = datetime.now().astimezone().isoformat(timespec="seconds")
+        noted = {**origin, **facts, "began": began, "environment": environment()}
+        (self.path / "kdgraph.json").write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
 
     def notes(self) -> dict[str, str]:
         """The text of each file that `write` wrote, by name."""
@@ -88,7 +90,10 @@ class RunFolder:
                 f"{self.path} is not the folder of a kdgraph run",
                 "give the folder that `kdgraph run` printed, with spec.yaml and weights/ in it",
             )
-        facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise _no_resume(f"{file} is broken: {error}", "restore it, or start a new run") from error
         return facts
 
     def teachers(self) -> dict[str, str]:

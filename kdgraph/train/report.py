@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,13 +13,14 @@ import torch
 from ultralytics import YOLO
 from ultralytics.utils.torch_utils import get_flops
 
+from kdgraph.errors import Diagnostic, RunError
 from kdgraph.graph.models import build_model
 from kdgraph.graph.quiet import quiet
 from kdgraph.spec.schema import TeacherSpec
 from kdgraph.train.loading import restricted_loading
 from kdgraph.train.run import RunResult
 
-__all__ = ["MEASURES", "Score", "scores"]
+__all__ = ["MEASURES", "Score", "note_scores", "noted_scores", "scores"]
 
 MEASURES: Mapping[str, Mapping[str, str]] = {
     "detect": {"mAP50": "mAP50(B)", "mAP50-95": "mAP50-95(B)"},
@@ -52,6 +54,26 @@ def scores(result: RunResult) -> list[Score]:
         # A run in processes of its own leaves them only there.
         metrics = result.metrics or student.ckpt.get("train_metrics") or {}
         return [*found, Score("student", *_size(student, imgsz), _measured(result.task, metrics))]
+
+
+def note_scores(folder: Path, found: Sequence[Score]) -> None:
+    """Keep scores in the run's folder, as scores.json. Raises RunError (KD504) when it cannot be written."""
+    file = folder / "scores.json"
+    try:
+        file.write_text(json.dumps([asdict(score) for score in found], indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RunError(
+            Diagnostic("KD504", f"{file} cannot be written ({error.strerror})", hint="make room for it")
+        ) from error
+
+
+def noted_scores(folder: Path) -> list[Score]:
+    """What `note_scores` kept; empty when the run has not come so far, or the file is broken."""
+    try:
+        rows = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        return [Score(**{**row, "measures": tuple(row["measures"])}) for row in rows]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
 
 
 def _teacher(result: RunResult, role: str, student: Any, imgsz: int) -> Score:

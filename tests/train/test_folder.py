@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ultralytics
 
 import kdgraph
+from kdgraph.errors import RunError
 from kdgraph.train.folder import RunFolder
 from kdgraph.train.trainer import DistillTrainer
 from tests.train.tiny import data, network
@@ -31,6 +35,21 @@ def test_what_is_noted(folder: RunFolder) -> None:
     assert folder.task() == "pose"
     assert folder.facts()["data"] == "data.yaml"
     assert folder.spec() == kdgraph.load(folder.path.parent / "spec.yaml")
+
+
+def test_when_and_with_what_it_began(folder: RunFolder) -> None:
+    began = datetime.fromisoformat(folder.facts()["began"])
+    assert timedelta(0) <= datetime.now().astimezone() - began < timedelta(minutes=5)
+    noted = dict(folder.facts()["environment"])
+    assert noted["kdgraph"] == kdgraph.__version__
+    assert noted["python"] == platform.python_version()
+    assert noted["ultralytics"] == ultralytics.__version__
+
+
+def test_notes_that_are_broken(folder: RunFolder) -> None:
+    (folder.path / "kdgraph.json").write_text('{"source": ')
+    with pytest.raises(RunError, match=r"error\[KD502\] .*kdgraph.json is broken"):
+        folder.facts()
 
 
 def test_a_folder_of_an_older_version(folder: RunFolder) -> None:

@@ -12,10 +12,11 @@ import torch
 from ultralytics import YOLO
 
 from kdgraph.cli.training import _print_result
+from kdgraph.errors import RunError
 from kdgraph.spec.data import BUILTIN
 from kdgraph.spec.parse import parse
 from kdgraph.spec.schema import Spec, TeacherSpec
-from kdgraph.train.report import Score, scores
+from kdgraph.train.report import Score, note_scores, noted_scores, scores
 from kdgraph.train.run import RunResult
 from tests.train.tiny import data, network, task_of
 
@@ -150,3 +151,20 @@ def test_a_teacher_of_an_old_release_does_not_stop_the_report(place: Path) -> No
     assert old.measures == (None, None)
     assert old.why == "its classes are not those of the data"
     assert student.measures == (0.5, 0.25)
+
+
+def test_scores_are_noted_and_found_again(tmp_path: Path) -> None:
+    found = [
+        Score("coco", 3_000_000, 2 * 10**9, (None, None), "its classes are not those of the data"),
+        Score("student", 1_000_000, 10**8, (0.4, 0.2)),
+    ]
+    assert noted_scores(tmp_path) == []
+    note_scores(tmp_path, found)
+    assert noted_scores(tmp_path) == found
+    (tmp_path / "scores.json").write_text('[{"name": "a"}]')
+    assert noted_scores(tmp_path) == []
+
+
+def test_scores_that_cannot_be_noted(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"error\[KD504\] .*scores.json cannot be written"):
+        note_scores(tmp_path / "gone", [])
