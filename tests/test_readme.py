@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -14,7 +15,8 @@ from kdgraph.errors import KdgraphError
 from kdgraph.spec.parse import load, parse
 from tests.conftest import command
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 MODELS = "student: yolo11n.yaml\nteacher: yolo11s.yaml\n"
 """What a spec needs besides the part of it that a passage shows."""
@@ -120,3 +122,33 @@ def test_the_tables_are_those_of_the_components() -> None:
     tables, end, _ = behind.partition("<!-- end -->")
     assert end
     assert tables.strip() == markdown_tables().strip()
+
+
+PICTURES = re.findall(r"<!-- kdgraph (graph .* --out (\S+)) -->\n!\[.*?\]\((\S+)\)", README)
+
+
+def test_every_picture_has_the_command_that_makes_it() -> None:
+    assert [file for _, file, _ in PICTURES] == re.findall(r"!\[.*?\]\((\S+)\)", README)
+    assert all(made == shown for _, made, shown in PICTURES)
+
+
+@pytest.mark.parametrize(("arguments", "file", "shown"), PICTURES, ids=[file for _, file, _ in PICTURES])
+def test_pictures_are_what_their_command_makes(
+    arguments: str, file: str, shown: str, tmp_path: Path, user_environment: dict[str, str]
+) -> None:
+    anew = tmp_path / Path(file).name
+    words = arguments.replace(file, str(anew)).split()
+    subprocess.run([command("kdgraph"), *words], check=True, cwd=ROOT, env=user_environment)
+    assert _drawn(anew) == _drawn(ROOT / shown), f"run `kdgraph {arguments}`"
+
+
+def _drawn(file: Path) -> list[tuple[str, ...]]:
+    """The texts and boxes of a picture; how Graphviz writes them may change with its version."""
+    found = []
+    for element in ElementTree.parse(file).iter():
+        kind = element.tag.split("}")[1]
+        if kind == "text":
+            found.append((kind, element.text or "", element.get("fill", "")))
+        elif kind == "g":
+            found.append((kind, element.get("id", "")))
+    return sorted(found)

@@ -32,7 +32,7 @@ class Detail(str, Enum):
     nodes = "nodes"
 
 
-ImageSize = Annotated[int, typer.Option(help="Side of the images in pixels.")]
+ImageSize = Annotated[int, typer.Option(min=1, help="Side of the images in pixels.")]
 
 
 @app.command()
@@ -94,7 +94,9 @@ def graph(
             help="A second model: draw both, and list taps that fit each other.", show_default=False
         ),
     ] = None,
-    imgsz: ImageSize = 640,
+    imgsz: Annotated[
+        int | None, typer.Option(min=1, help="Side of the images in pixels, for models.", show_default="640")
+    ] = None,
 ) -> None:
     """Draw a model, two models, or a spec with its edges."""
     _command("drawing", "graph_command")(target, out, detail.value, diff, imgsz)

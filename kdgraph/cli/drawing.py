@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from kdgraph.cli.console import console
@@ -15,26 +16,30 @@ from kdgraph.spec.parse import load
 from kdgraph.spec.schema import TeacherSpec
 
 
-def graph_command(target: str, out: Path | None, detail: Detail, diff: str | None, imgsz: int) -> None:
+def graph_command(target: str, out: Path | None, detail: Detail, diff: str | None, imgsz: int | None) -> None:
     file = out or Path(f"{Path(target).stem}.svg")
-    scene = _scene(target, diff, (imgsz, imgsz))
+    scene = _scene(target, diff, imgsz)
     write(scene, file, detail)
     console.print(f"{file}: {scene.title}", markup=False)
 
 
-def _scene(target: str, diff: str | None, size: tuple[int, int]) -> Scene:
+def _scene(target: str, diff: str | None, imgsz: int | None) -> Scene:
     if _is_spec(target):
-        if diff is not None:
-            raise SpecError(
-                Diagnostic(
-                    "KD103", f"{target} is a spec, and --diff compares models", hint="leave --diff out"
-                )
-            )
+        _check_options(target, {"--diff": diff, "--imgsz": imgsz})
         return scene_of_plan(plan(load(target), weights=False))
-    model = _traced(target)
-    if diff is None:
-        return scene_of_model(Path(target).name, model, size)
-    return scene_of_diff({Path(target).name: model, Path(diff).name: _traced(diff)}, size)
+    models = [(Path(name).name, _traced(name)) for name in (target, diff) if name is not None]
+    side = max(model.fitting(imgsz or 640) for _, model in models)
+    if len(models) == 1:
+        return scene_of_model(*models[0], (side, side))
+    return scene_of_diff(models[0], models[1], (side, side))
+
+
+def _check_options(target: str, given: Mapping[str, object]) -> None:
+    """Raise SpecError (KD103) for options that only models have."""
+    for option, value in given.items():
+        if value is not None:
+            message = f"{target} is a spec, which says itself what is compared: {option} is for models"
+            raise SpecError(Diagnostic("KD103", message, hint=f"leave {option} out"))
 
 
 def _traced(name: str) -> TracedModel:

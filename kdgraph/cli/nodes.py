@@ -19,6 +19,7 @@ from kdgraph.spec.schema import TeacherSpec
 def nodes_command(name: str, match: str | None, imgsz: int) -> None:
     model = build_model(TeacherSpec(model=name), nc=None, weights=False, meta=True)
     traced = trace_model(model, f"'{name}'", frozen=True)
+    imgsz = traced.fitting(imgsz)
     rows = node_rows(traced, (imgsz, imgsz), match)
     if not rows:
         raise GraphError(_nothing(name, match or "", traced, imgsz))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from pathlib import Path
 
 import torch.fx as fx
@@ -36,6 +36,7 @@ FORMATS = (".svg", ".png", ".pdf", ".dot", ".gv", ".html")
 """Endings of the files that a picture can be written to."""
 
 Size = tuple[int, int]
+NamedModel = tuple[str, TracedModel]
 
 
 def scene_of_model(name: str, model: TracedModel, image_size: Size) -> Scene:
@@ -43,12 +44,13 @@ def scene_of_model(name: str, model: TracedModel, image_size: Size) -> Scene:
     return scene_of("model", name, [Subject("student", name, anatomy_of(model, image_size))])
 
 
-def scene_of_diff(models: Mapping[str, TracedModel], image_size: Size) -> Scene:
-    """Two models by name, the student first, and the taps of theirs that fit each other."""
-    (name, model), (other_name, other) = models.items()
-    student = Subject("student", name, anatomy_of(model, image_size))
-    teacher = Subject("teacher", other_name, anatomy_of(other, image_size))
-    title = f"{other_name} → {name}"
+def scene_of_diff(ours: NamedModel, theirs: NamedModel, image_size: Size) -> Scene:
+    """Two models with their names, the student first, and the taps of theirs that fit each other."""
+    student, teacher = (
+        Subject(role, name, anatomy_of(model, image_size))
+        for role, (name, model) in (("student", ours), ("teacher", theirs))
+    )
+    title = f"{teacher.name} → {student.name}"
     return scene_of("diff", title, [teacher, student], pairs=candidates(student, teacher))
 
 

@@ -45,7 +45,7 @@ class _Drawing:
             pad="0.15", bgcolor="white", fontname=FONT, bb=f"0,0,{self.width:.0f},{self.height:.0f}",
             tooltip=scene.title,
         )  # fmt: skip
-        self.graph.node_attr.update(shape="box", fixedsize="true", fontname=FONT, label=" ", penwidth="1")
+        self.graph.node_attr.update(shape="box", fixedsize="shape", fontname=FONT, label=" ", penwidth="1")
         self.graph.edge_attr.update(arrowsize="0.6", color=colours.LINE, penwidth="1.1")
 
     def draw(self) -> pygraphviz.AGraph:
@@ -121,7 +121,7 @@ class _Drawing:
             self._text(f"{name} times", corner, [bold(f"×{frame.count}", 10.0, colours.PALE)])
         for node, ((x, y), w) in inside.nodes.items():
             box = self.scene.boxes[node_key(role, node)]
-            label = html([plain(box.title, 10.0), pale(f"{box.type}  {measures(box)}", 8.5)])
+            label = html([plain(box.title, 10.0), pale(f"{box.type}  {measures(box)}", 9.0)])
             self._add(box.key, Rect(left + x, top + y, w, NODE_HEIGHT), label=label, **self._look(box))
         for a, b, points in inside.wires:
             self._wire(node_key(role, a), node_key(role, b), [(left + x, top + y) for x, y in points])
@@ -145,7 +145,7 @@ class _Drawing:
         for pair in self.scene.pairs:
             ours, theirs = pair.channels
             said = [plain(f"{ours} channels" if ours == theirs else f"{ours} ← {theirs} channels")]
-            said += [pale(f"stride {pair.stride}", 9.5)] if pair.stride else []
+            said += [pale(f"stride {pair.stride}", 10.0)] if pair.stride else []
             self._label(pair, pair.name, said, colours.PALE)
 
     def _label(self, mark: Mark | Pair, title: str, said: Sequence[Line], colour: str) -> None:
@@ -177,7 +177,7 @@ class _Drawing:
         )  # fmt: skip
 
     def _text(self, name: str, rect: Rect, said: Sequence[Line]) -> None:
-        self._add(name, rect, shape="plaintext", fixedsize="shape", label=html(said))
+        self._add(name, rect, shape="plaintext", label=html(said))
 
     def _wire(self, source: str, target: str, curve: Sequence[Point]) -> None:
         ghost = not self.scene.pruned.isdisjoint((source, target))
@@ -193,6 +193,6 @@ def _said(box: Box) -> list[Line]:
     """What a box says: its title, names, measures and cost."""
     names = ", ".join(name for name in box.names if not is_raw(name)) or "".join(box.names[:1])
     ink = colours.FILL[box.kind][1]
-    said = [bold(box.title), bold("" if names == box.title else names, 10.5, ink)]
-    said += [plain(measures(box)), pale(cost(box), 8.5)]
+    said = [bold(box.title), bold("" if names == box.title else names, 11.0, ink)]
+    said += [plain(measures(box)), pale(cost(box), 9.0)]
     return [line for line in said if line.text]

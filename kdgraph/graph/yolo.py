@@ -44,6 +44,11 @@ class TracedModel:
     beheaded: str = ""
     foreign: bool = False
 
+    def fitting(self, side: int) -> int:
+        """The side of an image, in pixels, as the next multiple of the coarsest stride."""
+        stride = max(self.head.strides) if self.head else 32
+        return max(1, -(-side // stride)) * stride
+
 
 def trace_model(model: nn.Module, what: str = "the model", frozen: bool = False) -> TracedModel:
     """Trace an Ultralytics model (also in its `YOLO`), or any module that takes images [B,C,H,W] first.

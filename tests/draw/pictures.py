@@ -38,7 +38,7 @@ def spec_scene(text: str) -> Scene:
 
 @cache
 def diff_scene(student: str, teacher: str) -> Scene:
-    return scene_of_diff({student: traced(student), teacher: traced(teacher)}, (640, 640))
+    return scene_of_diff((student, traced(student)), (teacher, traced(teacher)), (640, 640))
 
 
 def lines_of(view: View) -> Iterator[tuple[str, str, str, tuple[Point, ...]]]:

@@ -60,7 +60,11 @@ function flyInside(x, y, k) {
     const [least, most] = [high - (start + length) * k, low - start * k];
     return least <= most ? clamp(value, least, most) : (least + most) / 2;
   };
-  fly(within(x, at.x, at.w, INSETS.left, camera.w - INSETS.right), within(y, at.y, at.h, INSETS.top, camera.h - INSETS.bottom), k);
+  fly(
+    within(x, at.x, at.w, INSETS.left, camera.w - INSETS.right),
+    within(y, at.y, at.h, INSETS.top, camera.h - INSETS.bottom),
+    k,
+  );
 }
 
 // The first sight of a view: all of it where that can be read, else its top.
@@ -107,11 +111,16 @@ function keepInSight(...keys) {
   const rect = rects.reduce(around);
   const { x, y, k, w, h } = camera;
   const [left, top] = [rect.x * k + x, rect.y * k + y];
-  const inSight = left >= INSETS.left && top >= INSETS.top && left + rect.w * k <= w - 16 && top + rect.h * k <= h - 16;
+  const inSight =
+    left >= INSETS.left && top >= INSETS.top && left + rect.w * k <= w - 16 && top + rect.h * k <= h - 16;
   if (inSight) return;
   const most = Math.min((w - INSETS.left - INSETS.right) / rect.w, (h - INSETS.top - INSETS.bottom) / rect.h);
   const zoom = keys.length > 1 ? Math.min(k, most) : k;
-  flyInside((w + INSETS.left) / 2 - (rect.x + rect.w / 2) * zoom, (h + INSETS.top) / 2 - (rect.y + rect.h / 2) * zoom, zoom);
+  flyInside(
+    (w + INSETS.left) / 2 - (rect.x + rect.w / 2) * zoom,
+    (h + INSETS.top) / 2 - (rect.y + rect.h / 2) * zoom,
+    zoom,
+  );
 }
 
 function around(a, b) {

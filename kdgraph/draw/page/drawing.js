@@ -4,16 +4,26 @@
 const world = document.getElementById("world");
 const canvas = document.getElementById("drawing");
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-const drawing = { view: null, layout: null, amounts: new Map(), elements: new Map(), marks: new Map(), wires: [], edges: [] };
+const drawing = {
+  view: null,
+  layout: null,
+  amounts: new Map(),
+  elements: new Map(),
+  marks: new Map(),
+  wires: [],
+  edges: [],
+};
 const insides = new Map(); // layer key -> {group, wires}; made when first unfolded
 let wiresOf = new Map(); // box key -> paths that start or end there
 
 function draw({ animate = null } = {}) {
   if (drawing.view !== state.view) build();
   const wanted = new Map([...state.unfolded].map((key) => [key, 1]));
-  const changed = [...new Set([...wanted.keys(), ...drawing.amounts.keys()])]
-    .filter((key) => (wanted.get(key) ?? 0) !== (drawing.amounts.get(key) ?? 0));
-  if (animate && changed.length === 1 && !still.matches && state.view === "layers") glide(changed[0], wanted, animate);
+  const changed = [...new Set([...wanted.keys(), ...drawing.amounts.keys()])].filter(
+    (key) => (wanted.get(key) ?? 0) !== (drawing.amounts.get(key) ?? 0),
+  );
+  if (animate && changed.length === 1 && !still.matches && state.view === "layers")
+    glide(changed[0], wanted, animate);
   else settle(wanted);
   paintSelection();
 }
@@ -22,13 +32,19 @@ function build() {
   cancelAnimationFrame(drawing.frame);
   const view = scene.views[state.view];
   Object.assign(drawing, { view: state.view, elements: new Map(), marks: new Map(), amounts: new Map() });
-  drawing.wires = view.wires.map((wire) => ({ ...wire, path: svg("path", { class: `wire${wire.pruned ? " pruned" : ""}` }) }));
+  drawing.wires = view.wires.map((wire) => ({
+    ...wire,
+    path: svg("path", { class: `wire${wire.pruned ? " pruned" : ""}` }),
+  }));
   drawing.edges = view.edges.map((it) => ({ ...it, group: edge(it) }));
   for (const at of view.boxes) drawing.elements.set(at.key, box(at.key, at.w, at.h));
   for (const at of view.marks) drawing.marks.set(at.term, mark(at.term, at.w, at.h));
   world.replaceChildren(
-    ...drawing.wires.map((wire) => wire.path), ...drawing.edges.map((it) => it.group),
-    ...drawing.elements.values(), ...drawing.marks.values());
+    ...drawing.wires.map((wire) => wire.path),
+    ...drawing.edges.map((it) => it.group),
+    ...drawing.elements.values(),
+    ...drawing.marks.values(),
+  );
 }
 
 function settle(amounts) {
@@ -64,7 +80,8 @@ function place() {
   canvas.setAttribute("width", at.w);
   canvas.setAttribute("height", at.h);
   for (const [key, rect] of at.boxes) placeBox(key, rect, drawing.amounts.get(key) ?? 0);
-  for (const [term, rect] of at.marks) drawing.marks.get(term).setAttribute("transform", `translate(${rect.x} ${rect.y})`);
+  for (const [term, rect] of at.marks)
+    drawing.marks.get(term).setAttribute("transform", `translate(${rect.x} ${rect.y})`);
   drawing.wires.forEach((wire, i) => wire.path.setAttribute("d", rounded(at.wires[i]) + head(at.wires[i])));
   drawing.edges.forEach((it, i) => {
     for (const path of it.group.children) path.setAttribute("d", rounded(at.edges[i]));
@@ -107,7 +124,11 @@ function fill(key, element, rect, amount) {
 
 // The name of an unfolded layer as it is read from afar, across what is inside.
 function placeMap(key, words, rect) {
-  const size = Math.min(120, rect.h * 0.4, (rect.w * 0.86) / (width(scene.boxes[key].title, "600 10px") / 10));
+  const size = Math.min(
+    120,
+    rect.h * 0.4,
+    (rect.w * 0.86) / (width(scene.boxes[key].title, "600 10px") / 10),
+  );
   words.style.setProperty("--size", `${size.toFixed(1)}px`);
   words.setAttribute("x", rect.w / 2);
   words.setAttribute("y", rect.h / 2);

@@ -26,7 +26,8 @@ function compare(student, teacher) {
 
 function whyNot(student, teacher) {
   for (const it of [student, teacher]) {
-    if (!it.layout || !it.names.length) return `${it.title} of the ${it.role} has no value that can be tapped.`;
+    if (!it.layout || !it.names.length)
+      return `${it.title} of the ${it.role} has no value that can be tapped.`;
   }
   if (student.layout !== teacher.layout) {
     return `${layoutName(student.layout)} and ${layoutName(teacher.layout)} cannot be compared`;
@@ -39,22 +40,36 @@ function whyNot(student, teacher) {
 
 function fitting(student, teacher) {
   const [ours, theirs] = [sizes(student.shape), sizes(teacher.shape)];
-  if (!ours || !theirs) return { fits: "unsure", words: "Their shapes are not known here; `kdgraph check` tells whether they fit." };
+  if (!ours || !theirs)
+    return {
+      fits: "unsure",
+      words: "Their shapes are not known here; `kdgraph check` tells whether they fit.",
+    };
   if (ours === theirs) return { fits: "yes", words: `Equal shapes, ${ours}: no adapter is needed.` };
   if (student.layout === "features") {
     return { fits: "adapted", words: `The adapter \`auto\` brings ${ours} to ${theirs}.` };
   }
   if (student.shape[0] === teacher.shape[0]) {
-    return { fits: "adapted", words: `Same channels, other size: the adapter \`auto\` resizes ${ours} to ${theirs}.` };
+    return {
+      fits: "adapted",
+      words: `Same channels, other size: the adapter \`auto\` resizes ${ours} to ${theirs}.`,
+    };
   }
-  const what = student.layout === "cls" ? "classes of equal names are matched" : "`kdgraph check` tells whether they fit";
-  return { fits: "unsure", words: `${ours} and ${theirs}: channels of ${layoutName(student.layout)} are never mixed; ${what}.` };
+  const what =
+    student.layout === "cls"
+      ? "classes of equal names are matched"
+      : "`kdgraph check` tells whether they fit";
+  return {
+    fits: "unsure",
+    words: `${ours} and ${theirs}: channels of ${layoutName(student.layout)} are never mixed; ${what}.`,
+  };
 }
 
 // The edge that the selection asks for, or null. A page of one model needs one box: both sides are of its kind.
 function chosenEdge() {
   const chosen = selection();
-  if (sides.length === 1) return chosen.length ? compare(scene.boxes[chosen[0]], scene.boxes[chosen[0]]) : null;
+  if (sides.length === 1)
+    return chosen.length ? compare(scene.boxes[chosen[0]], scene.boxes[chosen[0]]) : null;
   if (chosen.length < 2) return null;
   return compare(...sides.map((name) => scene.boxes[state.selected[name]]));
 }

@@ -5,9 +5,12 @@ function paintSelection() {
     element.classList.remove("selected", "lit");
     if (element.hasAttribute("aria-pressed")) element.setAttribute("aria-pressed", "false");
   }
-  for (const key of selection()) pressed(elementOf(standIn(key) ?? ""), standIn(key) === key ? "selected" : "lit");
+  for (const key of selection())
+    pressed(elementOf(standIn(key) ?? ""), standIn(key) === key ? "selected" : "lit");
   world.classList.toggle("focused", state.term !== null);
-  for (const pair of pairs) if (selection().length > 1 && endsOf(pair.name).every((key) => selection().includes(key))) paintTerm(pair.name);
+  for (const pair of pairs)
+    if (selection().length > 1 && endsOf(pair.name).every((key) => selection().includes(key)))
+      paintTerm(pair.name);
   if (state.term !== null) paintTerm(state.term);
   rove();
 }

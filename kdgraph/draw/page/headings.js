@@ -15,7 +15,9 @@ function buildHeadings() {
     return { rects, label: h("div", { class: "band" }, h("b", {}, band.label), stride) };
   });
   shown.lanes = view.lanes.map((lane) => h("div", { class: `lane role-${side(lane.role)}` }, lane.label));
-  shown.roles = scene.models.map((model) => h("div", { class: `model role-${side(model.role)}` }, ...modelHeading(model)));
+  shown.roles = scene.models.map((model) =>
+    h("div", { class: `model role-${side(model.role)}` }, ...modelHeading(model)),
+  );
   [stripes, gutter].forEach((place, i) => place.replaceChildren(...shown.bands.map((band) => band.rects[i])));
   bandLabels.replaceChildren(...shown.bands.map((band) => band.label));
   heads.replaceChildren(...shown.roles, ...shown.lanes);

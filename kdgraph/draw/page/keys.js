@@ -56,11 +56,13 @@ function handled(event, action) {
 
 // All boxes and marks drawn, with where they are.
 function spots() {
-  return [...world.querySelectorAll("g.box")].map((element) => {
-    const key = element.dataset.key;
-    const rect = rectOf(key);
-    return rect ? { key, rect, x: rect.x + rect.w / 2, y: rect.y + rect.h / 2 } : null;
-  }).filter(Boolean);
+  return [...world.querySelectorAll("g.box")]
+    .map((element) => {
+      const key = element.dataset.key;
+      const rect = rectOf(key);
+      return rect ? { key, rect, x: rect.x + rect.w / 2, y: rect.y + rect.h / 2 } : null;
+    })
+    .filter(Boolean);
 }
 
 // The nearest box in a direction; what lies aside counts as farther.
@@ -119,10 +121,21 @@ function copyShown() {
 }
 
 function openHelp() {
-  const table = (rows, shown) => h("dl", {}, rows.flatMap(([name, words]) => [h("dt", {}, shown(name)), h("dd", {}, words)]));
+  const table = (rows, shown) =>
+    h(
+      "dl",
+      {},
+      rows.flatMap(([name, words]) => [h("dt", {}, shown(name)), h("dd", {}, words)]),
+    );
   const keys = (name) => name.split(" ").map((part) => h("kbd", {}, part));
   const close = h("button", { class: "plain", onclick: () => help.close() }, "Close");
   const help = document.getElementById("help");
-  help.replaceChildren(h("h2", {}, "Keys"), table(HELP, keys), h("h2", {}, "Mouse"), table(MOUSE, (name) => name), close);
+  help.replaceChildren(
+    h("h2", {}, "Keys"),
+    table(HELP, keys),
+    h("h2", {}, "Mouse"),
+    table(MOUSE, (name) => name),
+    close,
+  );
   help.showModal();
 }

@@ -44,17 +44,36 @@ function layout(view, amounts) {
   const marks = new Map(view.marks.map((mark) => [mark.term, placed(mark, X, Y, false)]));
   const rect = new Map(view.boxes.map((box) => [box.key, box]));
   const wires = view.wires.map((wire) =>
-    route(wire.points, X, Y, end(rect.get(wire.from), boxes.get(wire.from)), end(rect.get(wire.to), boxes.get(wire.to))));
+    route(
+      wire.points,
+      X,
+      Y,
+      end(rect.get(wire.from), boxes.get(wire.from)),
+      end(rect.get(wire.to), boxes.get(wire.to)),
+    ),
+  );
   const marked = new Map(view.marks.map((mark) => [mark.term, mark]));
   const edges = view.edges.map((edge) => {
-    const key = touched(view, edge);
-    return route(edge.points, X, Y, end(rect.get(key), boxes.get(key)), end(marked.get(edge.term), marks.get(edge.term)));
+    const key = touched(rect, edge);
+    return route(
+      edge.points,
+      X,
+      Y,
+      end(rect.get(key), boxes.get(key)),
+      end(marked.get(edge.term), marks.get(edge.term)),
+    );
   });
   return {
-    boxes, marks, wires, edges,
+    boxes,
+    marks,
+    wires,
+    edges,
     bands: view.bands.map((band) => ({ ...band, y: Y(band.y), h: Y(band.y + band.h) - Y(band.y) })),
     lanes: view.lanes.map((lane) => ({ ...lane, x: X(lane.x), w: X(lane.x + lane.w) - X(lane.x) })),
-    x: X(0), y: Y(0), w: X(view.width) - X(0), h: Y(view.height) - Y(0),
+    x: X(0),
+    y: Y(0),
+    w: X(view.width) - X(0),
+    h: Y(view.height) - Y(0),
   };
 }
 
@@ -65,11 +84,27 @@ function placed(box, X, Y, stretched) {
   return { x, y, w: X(box.x + box.w / 2) - x, h: Y(box.y + box.h / 2) - y };
 }
 
-// The box of a view that an edge starts at: the tapped one, or the one that holds it.
-function touched(view, edge) {
-  const keys = new Set(view.boxes.map((box) => box.key));
-  let at = endsOf(edge.term).find((key) => role(key) === edge.side);
-  while (at && !keys.has(at)) at = owner.get(at) ?? scene.boxes[at]?.parent;
+// The box of a view that an edge starts at: the tapped one, or the one that holds it. A model that teaches itself is
+// tapped twice, so of several the one that the line touches.
+function touched(rects, edge) {
+  const keys = endsOf(edge.term)
+    .filter((key) => role(key) === edge.side)
+    .map((key) => holder(rects, key))
+    .filter(Boolean);
+  const [x, y] = edge.points[0];
+  const off = (key) => {
+    const box = rects.get(key);
+    return Math.max(Math.abs(x - box.x) - box.w / 2, Math.abs(y - box.y) - box.h / 2);
+  };
+  return keys.reduce(
+    (best, key) => (best !== null && Math.abs(off(best)) <= Math.abs(off(key)) ? best : key),
+    null,
+  );
+}
+
+function holder(rects, key) {
+  let at = key;
+  while (at && !rects.has(at)) at = owner.get(at) ?? scene.boxes[at]?.parent;
   return at;
 }
 

@@ -47,7 +47,9 @@ function flip(key, unfolded = !state.unfolded.has(key)) {
 
 function unfoldOrOpen(key) {
   if (foldable(key) && state.view === "layers") return flip(key);
-  const child = Object.entries(scene.boxes).findLast(([at, it]) => it.parent === key && inView.layers?.has(at));
+  const child = Object.entries(scene.boxes).findLast(
+    ([at, it]) => it.parent === key && inView.layers?.has(at),
+  );
   if (child && state.view === "stages") go(child[0]);
 }
 
@@ -134,12 +136,20 @@ function watch() {
   addEventListener("afterprint", afterPrint);
   darkSystem.addEventListener("change", paintTheme);
   const clicks = {
-    "unfold-all": () => show("nodes"), "fold-all": () => show("layers"), fit, theme: nextTheme,
-    "help-open": openHelp, "panel-toggle": togglePanel,
-    "zoom-in": () => zoomBy(1.25), "zoom-out": () => zoomBy(0.8), "zoom-level": () => zoomBy(1 / camera.k),
+    "unfold-all": () => show("nodes"),
+    "fold-all": () => show("layers"),
+    fit,
+    theme: nextTheme,
+    "help-open": openHelp,
+    "panel-toggle": togglePanel,
+    "zoom-in": () => zoomBy(1.25),
+    "zoom-out": () => zoomBy(0.8),
+    "zoom-level": () => zoomBy(1 / camera.k),
   };
-  for (const [id, action] of Object.entries(clicks)) document.getElementById(id).addEventListener("click", () => action());
-  for (const button of document.querySelectorAll("#detail button")) button.addEventListener("click", () => show(button.dataset.detail));
+  for (const [id, action] of Object.entries(clicks))
+    document.getElementById(id).addEventListener("click", () => action());
+  for (const button of document.querySelectorAll("#detail button"))
+    button.addEventListener("click", () => show(button.dataset.detail));
 }
 
 function start() {

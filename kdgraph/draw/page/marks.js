@@ -1,11 +1,17 @@
 // What stands between two models: the mark of a term or of a candidate pair, and its lines.
 
 function mark(name, w, h) {
-  const rows = (Object.hasOwn(scene.terms, name) ? termLines(scene.terms[name]) : pairLines(pairNamed.get(name))).slice(0, Math.max(1, Math.floor((h - 8) / 13)));
+  const rows = (
+    Object.hasOwn(scene.terms, name) ? termLines(scene.terms[name]) : pairLines(pairNamed.get(name))
+  ).slice(0, Math.max(1, Math.floor((h - 8) / 13)));
   const room = w - 30;
   const group = svg("g", {
-    class: `mark ${colourOf(name)}`, "data-term": name, tabindex: "-1", role: "button",
-    "aria-label": `edge ${rows.map(([, words]) => words).join(", ")}`, "aria-pressed": "false",
+    class: `mark ${colourOf(name)}`,
+    "data-term": name,
+    tabindex: "-1",
+    role: "button",
+    "aria-label": `edge ${rows.map(([, words]) => words).join(", ")}`,
+    "aria-pressed": "false",
   });
   group.append(svg("rect", { class: "body", width: w, height: h, rx: Math.min(8, h / 2) }));
   group.append(svg("rect", { class: "bar", x: 9, y: 9, width: 4, height: Math.max(4, h - 18), rx: 2 }));
@@ -32,8 +38,11 @@ function termLines(it) {
 function pairLines(it) {
   const [ours, theirs] = it.taps;
   const channels = channelsOf(it);
-  return [["title", ours === theirs ? ours : it.name], ["shape", ours === theirs ? channels : `${ours} → ${theirs}`], ["fine", channels]]
-    .filter(([, words], i, all) => words && all.findIndex((row) => row[1] === words) === i);
+  return [
+    ["title", ours === theirs ? ours : it.name],
+    ["shape", ours === theirs ? channels : `${ours} → ${theirs}`],
+    ["fine", channels],
+  ].filter(([, words], i, all) => words && all.findIndex((row) => row[1] === words) === i);
 }
 
 function edge(it) {

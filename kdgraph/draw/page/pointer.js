@@ -20,7 +20,11 @@ function wheel(event) {
     return aim(camera.x - (event.deltaY || event.deltaX) * lines, camera.y, camera.k);
   }
   const speed = event.ctrlKey ? 0.01 : 0.0016;
-  zoomBy(Math.exp(-clamp(event.deltaY * lines, -240, 240) * speed), event.clientX - left, event.clientY - top);
+  zoomBy(
+    Math.exp(-clamp(event.deltaY * lines, -240, 240) * speed),
+    event.clientX - left,
+    event.clientY - top,
+  );
 }
 
 function press(event) {

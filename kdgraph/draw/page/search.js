@@ -6,7 +6,9 @@ const MOST = 12;
 const found = { keys: [], at: -1, gone: false }; // gone: the one at `at` has been jumped to
 
 const index = Object.entries(scene.boxes).map(([key, it], order) => ({
-  key, order, depth: depth(key),
+  key,
+  order,
+  depth: depth(key),
   words: [...it.names, it.path, it.title, it.type].filter(Boolean).map((word) => word.toLowerCase()),
 }));
 
@@ -47,10 +49,19 @@ function paintMatches(wanted) {
 
 function matchRow(key, i) {
   const it = scene.boxes[key];
-  const row = h("div", { class: "match", role: "option", id: `match-${i}`, "data-key": key, "aria-selected": String(i === found.at) },
+  const row = h(
+    "div",
+    {
+      class: "match",
+      role: "option",
+      id: `match-${i}`,
+      "data-key": key,
+      "aria-selected": String(i === found.at),
+    },
     h("span", { class: `swatch part-${it.part}` }),
     h("span", { class: "what" }, h("b", {}, it.title), h("small", {}, semantic(it) || it.path)),
-    roles.length > 1 ? h("span", { class: `tag role-${side(it.role)}` }, it.role) : null);
+    roles.length > 1 ? h("span", { class: `tag role-${side(it.role)}` }, it.role) : null,
+  );
   row.addEventListener("pointerdown", (event) => {
     event.preventDefault(); // the field keeps the focus
     found.at = i;

@@ -7,23 +7,29 @@ function box(key, w, h) {
   const canFold = foldable(key);
   const group = svg("g", {
     class: `box part-${it.part} role-${side(it.role)}${it.pruned ? " pruned" : ""}${it.layout ? "" : " mute"}`,
-    "data-key": key, tabindex: "-1", role: "button", "aria-label": spoken(key), "aria-pressed": "false",
+    "data-key": key,
+    tabindex: "-1",
+    role: "button",
+    "aria-label": spoken(key),
+    "aria-pressed": "false",
     "aria-expanded": canFold ? "false" : null,
   });
   if (it.terms.length) group.append(ring(it, w, h));
   group.append(svg("rect", { class: "body", width: w, height: h, rx: 7 }));
   group.append(...lines(it, w, h, canFold));
   if (canFold) group.append(...openTitle(key), toggle(w));
-  if (h >= 56) group.append(farTitle(it, w, h));
+  if (!owner.has(key)) group.append(farTitle(it, w, h));
   return group;
 }
 
 // Thick, in the colour of the criterion that reads the box; of several criteria, dashes in turn.
 function ring(it, w, h) {
   const colours = [...new Set(it.terms.map(colourOf))];
-  const dash = (i) => (i ? { "stroke-dasharray": `12 ${12 * (colours.length - 1)}`, "stroke-dashoffset": 12 * i } : {});
+  const dash = (i) =>
+    i ? { "stroke-dasharray": `12 ${12 * (colours.length - 1)}`, "stroke-dashoffset": 12 * i } : {};
   const rings = colours.map((colour, i) =>
-    svg("rect", { class: `ring ${colour}`, x: -4, y: -4, width: w + 8, height: h + 8, rx: 10.5, ...dash(i) }));
+    svg("rect", { class: `ring ${colour}`, x: -4, y: -4, width: w + 8, height: h + 8, rx: 10.5, ...dash(i) }),
+  );
   return svg("g", { class: "tapped" }, ...rings);
 }
 
@@ -34,7 +40,8 @@ function lines(it, w, h, canFold) {
   if (h < 50) {
     const first = h >= 32 ? h / 2 - 3 : h / 2 + 4;
     const words = [text(ROOM - 2, first, "near title small", cut(title, "600 11.5px", room + 4, true))];
-    if (h >= 32) words.push(text(ROOM - 2, h / 2 + 11, "near fine", cut(sizes(it.shape) || it.type, "10px", room + 4)));
+    if (h >= 32)
+      words.push(text(ROOM - 2, h / 2 + 11, "near fine", cut(sizes(it.shape) || it.type, "10px", room + 4)));
     return words;
   }
   const words = [text(ROOM, 19, "near title", cut(title, "600 13px", room - (canFold ? 16 : 0)))];
@@ -67,7 +74,10 @@ function costLine(it, room) {
 // The title that is read from afar: as large as the box allows.
 function farTitle(it, w, h) {
   const size = Math.min(30, (w - 14) / (width(it.title, "600 10px") / 10), h * 0.42);
-  return text(w / 2, h / 2 + size * 0.36, "far", it.title, { style: `font-size:${size.toFixed(1)}px`, "text-anchor": "middle" });
+  return text(w / 2, h / 2 + size * 0.36, "far", it.title, {
+    style: `font-size:${size.toFixed(1)}px`,
+    "text-anchor": "middle",
+  });
 }
 
 function openTitle(key) {
@@ -75,18 +85,24 @@ function openTitle(key) {
   const room = openSize(key).w - 56 - width(sizes(it.shape), "11px");
   const title = cut(it.title, "600 13px", room * 0.6);
   const name = cut(semantic(it) || it.path, "500 11px", room - width(title, "600 13px") - 20, true);
-  const words = svg("text", { x: PAD + 2, y: 24, class: "opened" },
+  const words = svg(
+    "text",
+    { x: PAD + 2, y: 24, class: "opened" },
     svg("tspan", { class: "title" }, title),
     svg("tspan", { class: semantic(it) ? "tap" : "path", dx: 10 }, name),
-    svg("tspan", { class: "shape", dx: 10 }, sizes(it.shape)));
+    svg("tspan", { class: "shape", dx: 10 }, sizes(it.shape)),
+  );
   return [words, text(0, 0, "map", it.title, { "text-anchor": "middle" })];
 }
 
 function toggle(w) {
-  return svg("g", { class: "toggle", transform: `translate(${w - 20} 15)` },
+  return svg(
+    "g",
+    { class: "toggle", transform: `translate(${w - 20} 15)` },
     svg("title", {}, "Unfold or fold (Enter)"),
     svg("rect", { x: -11, y: -11, width: 24, height: 24, rx: 5 }),
-    svg("path", { d: "M-2.5 -4 1.5 0 -2.5 4" }));
+    svg("path", { d: "M-2.5 -4 1.5 0 -2.5 4" }),
+  );
 }
 
 // ---- insides
@@ -110,7 +126,10 @@ function inside(key) {
 
 function frameOf(frame) {
   const [x, y] = [frame.x - frame.w / 2, frame.y - frame.h / 2];
-  return svg("g", { class: "frame" },
+  return svg(
+    "g",
+    { class: "frame" },
     svg("rect", { x, y, width: frame.w, height: frame.h, rx: 8 }),
-    text(x + frame.w - 8, y + 15, "near", frame.label, { "text-anchor": "end" }));
+    text(x + frame.w - 8, y + 15, "near", frame.label, { "text-anchor": "end" }),
+  );
 }

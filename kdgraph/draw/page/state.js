@@ -10,8 +10,10 @@ const sides = [...new Set(roles.map(side))].sort(); // the student first
 // What a mark between the models stands for: a term of a spec, or a candidate pair.
 const pairs = scene.pairs ?? [];
 const pairNamed = new Map(pairs.map((pair) => [pair.name, pair]));
-const colourOf = (name) => (Object.hasOwn(scene.terms, name) ? `c${scene.terms[name].colour % 10}` : "c-pair");
-const endsOf = (name) => scene.terms[name]?.boxes ?? [pairNamed.get(name)?.student, pairNamed.get(name)?.teacher].filter(Boolean);
+const colourOf = (name) =>
+  Object.hasOwn(scene.terms, name) ? `c${scene.terms[name].colour % 10}` : "c-pair";
+const endsOf = (name) =>
+  scene.terms[name]?.boxes ?? [pairNamed.get(name)?.student, pairNamed.get(name)?.teacher].filter(Boolean);
 
 // Key of a box inside a layer -> key of that layer.
 const owner = new Map();
@@ -20,7 +22,8 @@ for (const [layer, inside] of Object.entries(scene.insides)) {
 }
 
 const inView = {};
-for (const [name, view] of Object.entries(scene.views)) inView[name] = new Set(view.boxes.map((box) => box.key));
+for (const [name, view] of Object.entries(scene.views))
+  inView[name] = new Set(view.boxes.map((box) => box.key));
 
 const state = {
   view: scene.detail === "stages" ? "stages" : "layers",
@@ -85,7 +88,9 @@ for (const pair of pairs) {
 function counterpart(key) {
   if (pairOf.has(key)) return pairOf.get(key);
   const box = scene.boxes[key];
-  const others = Object.keys(scene.boxes).filter((other) => side(role(other)) !== side(box.role) && depth(other) === depth(key));
+  const others = Object.keys(scene.boxes).filter(
+    (other) => side(role(other)) !== side(box.role) && depth(other) === depth(key),
+  );
   const same = (test) => others.find((other) => test(scene.boxes[other])) ?? null;
   const name = box.names[0];
   return same((other) => name && other.names[0] === name) ?? same((other) => other.path === box.path);

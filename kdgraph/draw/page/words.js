@@ -3,7 +3,12 @@
 const NO_BREAK = "\u00a0";
 
 function short(number, unit = "") {
-  const steps = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "K"]];
+  const steps = [
+    [1e12, "T"],
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "K"],
+  ];
   const [size, letter] = steps.find(([size]) => number >= size) ?? [1, ""];
   const value = number / size;
   const digits = size === 1 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
@@ -24,7 +29,8 @@ function cost(box) {
   return parts.join(" · ");
 }
 
-const channelsOf = ({ channels: [ours, theirs] }) => (ours && theirs ? `${ours === theirs ? ours : `${ours} → ${theirs}`} channels` : "");
+const channelsOf = ({ channels: [ours, theirs] }) =>
+  ours && theirs ? `${ours === theirs ? ours : `${ours} → ${theirs}`} channels` : "";
 
 const semantic = (box) => (box.names.length && box.names[0] !== box.path ? box.names[0] : "");
 
