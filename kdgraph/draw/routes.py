@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kdgraph.draw.courses import CLEAR, Course, Table, Wire, course_of, ports_of
 from kdgraph.draw.grid import Column, Grid, Rect
 
 __all__ = ["Plane", "Wire", "routed"]
@@ -17,19 +18,8 @@ TRACK = 9
 """Between two tracks, in points."""
 MARGIN = 16
 """Between a column and the first track beside it."""
-CLEAR = 5
-"""Between a wire that crosses a column and the boxes of the column, or another such wire."""
 
 Point = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Wire:
-    """From one box to another. Wires of one `net` carry one value."""
-
-    source: str
-    target: str
-    net: str
 
 
 @dataclass(frozen=True)
@@ -42,71 +32,6 @@ class Plane:
     width: float
 
 
-@dataclass(frozen=True)
-class _Course:
-    """How a wire goes: out at height `out`, along gap `first` to height `across`, along gap `last`, in."""
-
-    first: int
-    last: int
-    out: float
-    across: float
-    into: float
-
-
-class _Table:
-    """The columns with their boxes at their heights, before it is known how wide the gaps must be."""
-
-    def __init__(
-        self, columns: Sequence[Column], sizes: Mapping[str, tuple[float, float]], grid: Grid
-    ) -> None:
-        self.columns, self.sizes, self.heights = columns, sizes, grid.heights
-        self.of = {key: index for index, column in enumerate(columns) for key in column.keys}
-        self.lines: list[dict[float, str]] = [{} for _ in range(len(columns) + 1)]
-
-    def alone(self, gap: int, y: float, net: str) -> bool:
-        """Whether no other net has a level piece at about this height in a gap."""
-        return all(other == net or abs(at - y) >= CLEAR for at, other in self.lines[gap].items())
-
-    def free(self, column: int, y: float, net: str) -> bool:
-        """Whether a wire may cross a column at a height."""
-        boxes = all(
-            abs(self.heights[key] - y) > self.sizes[key][1] / 2 + CLEAR for key in self.columns[column].keys
-        )
-        return boxes and self.alone(column, y, net) and self.alone(column + 1, y, net)
-
-    def below(self, source: str, target: str) -> bool:
-        """Whether two boxes of one column have no other between them."""
-        keys = self.columns[self.of[source]].keys
-        return abs(keys.index(source) - keys.index(target)) == 1
-
-    def side(self, wire: Wire) -> tuple[int, int]:
-        """The gaps at which a wire leaves and arrives; gap i is before column i."""
-        source, target = self.of[wire.source], self.of[wire.target]
-        if source == target:
-            gap = source + 1 if source * 2 < len(self.columns) else source
-            return gap, gap
-        return (source + 1, target) if source < target else (source, target + 1)
-
-    def gap_between(self, wire: Wire, out: float, into: float) -> float | None:
-        """A height at which all columns between the two ends can be crossed; None if none are between."""
-        first, last = self.side(wire)
-        between = range(min(first, last), max(first, last))
-        if not between:
-            return None
-        edges = {
-            self.heights[key] + sign * (self.sizes[key][1] / 2 + CLEAR + 1 + step * CLEAR)
-            for index in between
-            for key in self.columns[index].keys
-            for sign in (-1, 1)
-            for step in range(12)
-        }
-        heights = sorted({out, into} | edges, key=lambda y: (abs(y - out) + abs(y - into), abs(y - into)))
-        y = next(y for y in heights if all(self.free(index, y, wire.net) for index in between))
-        for index in between:
-            self.lines[index][y] = self.lines[index + 1][y] = wire.net
-        return y
-
-
 def routed(
     columns: Sequence[Column],
     sizes: Mapping[str, tuple[float, float]],
@@ -115,12 +40,12 @@ def routed(
     left: float,
 ) -> Plane:
     """Give every column its place from `left` on, every box its rectangle, and every wire its course."""
-    table = _Table(columns, sizes, grid)
+    table = Table(columns, sizes, grid)
     sideways = [
         w for w in wires if table.of[w.source] != table.of[w.target] or not table.below(w.source, w.target)
     ]
-    ports = _ports(table, sideways)
-    courses = {wire: _course(table, wire, ports) for wire in sideways}
+    ports = ports_of(table, sideways)
+    courses = {wire: course_of(table, wire, ports) for wire in sideways}
     tracks = _tracks(courses, len(columns) + 1)
     places = _places(columns, sizes, tracks, left)
     boxes = {
@@ -136,42 +61,7 @@ def routed(
     return Plane(boxes, lines, tuple(places), places[-1][1] + _width(tracks[-1]))
 
 
-def _ports(table: _Table, wires: Sequence[Wire]) -> dict[tuple[str, int, str], float]:
-    """The height at which each net leaves or enters a box at a gap: in the order of the other ends."""
-    ends: dict[tuple[str, int], dict[str, list[float]]] = {}
-    for wire in wires:
-        out, into = table.side(wire)
-        for box, gap, other in ((wire.source, out, wire.target), (wire.target, into, wire.source)):
-            ends.setdefault((box, gap), {}).setdefault(wire.net, []).append(table.heights[other])
-    ports: dict[tuple[str, int, str], float] = {}
-    for (box, gap), nets in ends.items():
-        order = sorted(nets, key=lambda net: sum(nets[net]) / len(nets[net]))
-        room = table.sizes[box][1] * 0.7
-        step = min(14.0, room / max(1, len(order)))
-        for place, net in enumerate(order):
-            wanted = table.heights[box] + (place - (len(order) - 1) / 2) * step
-            ports[box, gap, net] = y = _port(table, box, gap, net, wanted)
-            table.lines[gap][y] = net
-    return ports
-
-
-def _port(table: _Table, box: str, gap: int, net: str, wanted: float) -> float:
-    """The height nearest to the one wanted at which a net can have the gap before a box to itself."""
-    room = table.sizes[box][1] / 2 - CLEAR
-    steps = (sign * step * (CLEAR + 0.5) for step in range(8) for sign in (1, -1))
-    heights = (wanted + step for step in steps)
-    fitting = (y for y in heights if abs(y - table.heights[box]) <= room and table.alone(gap, y, net))
-    return next(fitting, wanted)
-
-
-def _course(table: _Table, wire: Wire, ports: Mapping[tuple[str, int, str], float]) -> _Course:
-    first, last = table.side(wire)
-    out, into = ports[wire.source, first, wire.net], ports[wire.target, last, wire.net]
-    across = table.gap_between(wire, out, into)
-    return _Course(first, last, out, into if across is None else across, into)
-
-
-def _tracks(courses: Mapping[Wire, _Course], gaps: int) -> list[dict[str, int]]:
+def _tracks(courses: Mapping[Wire, Course], gaps: int) -> list[dict[str, int]]:
     """The track of each net in each gap: nets whose vertical pieces overlap have different ones."""
     spans: list[dict[str, tuple[float, float]]] = [{} for _ in range(gaps)]
     for wire, course in courses.items():
@@ -219,7 +109,7 @@ def _places(
 
 def _line(
     wire: Wire,
-    course: _Course,
+    course: Course,
     boxes: Mapping[str, Rect],
     places: Sequence[tuple[float, float]],
     tracks: Sequence[Mapping[str, int]],

@@ -10,7 +10,7 @@ HEADS = {"neck": "features", "cls": "cls"}
 
 
 def scene(nodes: int = 5, roles: tuple[str, ...] = ("student", "teacher")) -> dict[str, Any]:
-    """Layers `neck` and `cls` on two levels for each role, each of `nodes` nodes inside; an edge on neck.p3."""
+    """Layers `neck` and `cls` on two levels for each role, each with `nodes` nodes; an edge on neck.p3."""
     made: dict[str, Any] = {
         "title": "big.yaml → small.yaml",
         "subtitle": "specs/one.yaml",

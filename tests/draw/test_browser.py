@@ -142,8 +142,8 @@ def test_all_words_stay_in_their_boxes(browser: Browser, show: Show) -> None:
         const edge = group.querySelector(":scope > .body").getBoundingClientRect();
         return [...group.querySelectorAll(":scope > text")].filter((text) => {
           const words = text.getBoundingClientRect();
-          const beyond = Math.max(edge.left - words.left, words.right - edge.right, words.bottom - edge.bottom);
-          return words.width && beyond > 1;
+          const beside = Math.max(edge.left - words.left, words.right - edge.right);
+          return words.width && Math.max(beside, words.bottom - edge.bottom) > 1;
         }).map((text) => text.textContent);
       });""")
     assert outside == []
@@ -414,8 +414,9 @@ def test_copy_fills_the_clipboard(browser: Browser, show: Show) -> None:
 
 def clipboard(browser: Browser) -> str:
     script = """
-      const read = () => navigator.clipboard.readText().then(arguments[0], (error) => arguments[0](`refused: ${error}`));
-      setTimeout(read, 60);"""
+      const done = arguments[0];
+      const refused = (error) => done(`refused: ${error}`);
+      setTimeout(() => navigator.clipboard.readText().then(done, refused), 60);"""
     return str(browser.execute_async_script(script))
 
 
@@ -468,6 +469,26 @@ def test_a_candidate_pair_selects_both(browser: Browser, show: Show) -> None:
     press(browser, Keys.ESCAPE)
     one(browser, 'g.mark[data-term="neck.p3"] > .body').click()
     assert chosen(browser) == [OURS, THEIRS]
+
+
+def test_a_model_that_teaches_itself_is_tapped_twice(browser: Browser, show: Show) -> None:
+    made = scene(roles=("student",))
+    deep, shallow = "student:model.neck.p4", OURS
+    term = scene()["terms"]["neck.p3"]
+    made["terms"]["deep"] = {**term, "boxes": [shallow, deep], "taps": ["neck.p3", "neck.p4"]}
+    view = made["views"]["layers"]
+    view["marks"] = [{"term": "deep", "x": 580, "y": 190, "w": 150, "h": 50}]
+    lines = [[[198, 80], [450, 80], [450, 180], [505, 180]], [[198, 320], [450, 320], [450, 200], [505, 200]]]
+    view["edges"] = [{"term": "deep", "side": "student", "points": points} for points in lines]
+    show(made)
+    paths = [path.get_attribute("d") for path in browser.find_elements(By.CSS_SELECTOR, ".edge .line")]
+    placed = placed_boxes(browser)
+    for path, key in zip(paths, (shallow, deep), strict=True):
+        start = tuple(map(float, re.findall(r"-?[\d.]+", path)[:2]))
+        assert on_border(start, placed[key])
+    one(browser, 'g.mark[data-term="deep"] > .body').click()
+    headings = browser.find_elements(By.CSS_SELECTOR, "#panel h3")
+    assert [each.text for each in headings] == ["student tap", "teacher tap"]
 
 
 # ---- keyboard

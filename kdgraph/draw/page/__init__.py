@@ -24,6 +24,8 @@ SCRIPTS = (  # in the order they need each other
     "edge.js",
     "copying.js",
     "panel.js",
+    "cards.js",
+    "overview.js",
     "search.js",
     "keys.js",
     "address.js",

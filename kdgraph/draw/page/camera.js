@@ -1,5 +1,5 @@
-// Panning and zooming: one CSS transform on the element around the picture. An SVG transform would lay out all text
-// anew on each frame. Headings and stripes follow in the window's own lengths.
+// Panning and zooming: one CSS transform on the element around the picture. An SVG transform would lay out
+// all text anew on each frame. Headings and stripes follow in the window's own lengths.
 
 const stage = document.getElementById("stage");
 const plane = document.getElementById("plane");
@@ -104,7 +104,8 @@ function stopGlide() {
   flight = 0;
 }
 
-// Brings boxes into the window where some of them are outside or hidden by the headings; zooms out if it must.
+// Brings boxes into the window where some of them are outside or hidden by the headings; zooms out if it
+// must.
 function keepInSight(...keys) {
   const rects = keys.map(rectOf).filter(Boolean);
   if (!rects.length) return;

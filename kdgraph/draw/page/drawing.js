@@ -1,5 +1,5 @@
-// The picture: elements are made once for a view and moved by each layout; folding is the same layout at amounts
-// between 0 and 1.
+// The picture: elements are made once for a view and moved by each layout; folding is the same layout at
+// amounts between 0 and 1.
 
 const world = document.getElementById("world");
 const canvas = document.getElementById("drawing");
@@ -55,7 +55,8 @@ function settle(amounts) {
   indexWires();
 }
 
-// Folds or unfolds one layer over 200 ms; `hold` is told of each layout, so that the view can stay where it is.
+// Folds or unfolds one layer over 200 ms; `hold` is told of each layout, so that the view can stay where it
+// is.
 function glide(key, wanted, hold) {
   cancelAnimationFrame(drawing.frame);
   drawing.gliding = true;

@@ -65,7 +65,8 @@ function fitting(student, teacher) {
   };
 }
 
-// The edge that the selection asks for, or null. A page of one model needs one box: both sides are of its kind.
+// The edge that the selection asks for, or null. A page of one model needs one box: both sides are of its
+// kind.
 function chosenEdge() {
   const chosen = selection();
   if (sides.length === 1)

@@ -1,5 +1,5 @@
-// Stripes of the levels behind the picture, and the headings that stay in the window: levels at the left, models and
-// their columns above.
+// Stripes of the levels behind the picture, and the headings that stay in the window: levels at the left,
+// models and their columns above.
 
 const stripes = document.getElementById("stripes");
 const gutter = document.getElementById("gutter"); // the stripes once more, above the picture and behind the labels

@@ -1,5 +1,6 @@
 // Where everything stands: a pure function of a view and of how far each layer is unfolded (0 to 1).
-// Unfolding stretches space: two monotone piecewise-linear maps move all else out of the way, so nothing overlaps.
+// Unfolding stretches space: two monotone piecewise-linear maps move all else out of the way, so nothing
+// overlaps.
 
 const TITLE = 38; // px kept above an inside for the layer's name
 const PAD = 14;
@@ -84,8 +85,8 @@ function placed(box, X, Y, stretched) {
   return { x, y, w: X(box.x + box.w / 2) - x, h: Y(box.y + box.h / 2) - y };
 }
 
-// The box of a view that an edge starts at: the tapped one, or the one that holds it. A model that teaches itself is
-// tapped twice, so of several the one that the line touches.
+// The box of a view that an edge starts at: the tapped one, or the one that holds it. A model that teaches
+// itself is tapped twice, so of several the one that the line touches.
 function touched(rects, edge) {
   const keys = endsOf(edge.term)
     .filter((key) => role(key) === edge.side)

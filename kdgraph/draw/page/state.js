@@ -3,7 +3,8 @@
 const scene = JSON.parse(document.getElementById("scene").textContent);
 const roles = [...new Set(scene.models.map((model) => model.role))];
 
-// A spec may have several teachers, each a role of its own name; an edge is drawn between the student and one of them.
+// A spec may have several teachers, each a role of its own name; an edge is drawn between the student and
+// one of them.
 const side = (name) => (name === "student" ? "student" : "teacher");
 const sides = [...new Set(roles.map(side))].sort(); // the student first
 

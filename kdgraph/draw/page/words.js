@@ -57,7 +57,8 @@ function spoken(key) {
   return parts.join(", ");
 }
 
-// A text cut to a width. The end of a dotted path says more than its beginning, so a path is cut in its middle.
+// A text cut to a width. The end of a dotted path says more than its beginning, so a path is cut in its
+// middle.
 const pen = document.createElement("canvas").getContext("2d");
 const FACE = '-apple-system, "Segoe UI", Inter, Roboto, "Helvetica Neue", Arial, sans-serif';
 const measured = new Map();
