@@ -46,7 +46,7 @@ def scene_of(
     insides = {key: inside for model in models for key, inside in model.insides.items()}
     rings = _rings(models, marks)
     sizes = {key: IMAGES if box.kind == "input" else BOX for key, box in boxes.items()}
-    sizes.update((label_of(mark), (LABEL, 30.0 + 15 * len(lines(mark)))) for mark in marks)
+    sizes.update((label_of(mark), (LABEL, max(50.0, 30.0 + 15 * len(lines(mark))))) for mark in marks)
     sizes.update((label_of(pair), (LABEL, 54.0)) for pair in pairs)
     opened = {
         key: (max(BOX[0], inside.width + AROUND[0]), inside.height + AROUND[1])

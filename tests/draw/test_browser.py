@@ -4,99 +4,35 @@ from __future__ import annotations
 
 import random
 import re
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
-from kdgraph.draw.page import html
+from tests.draw.browsing import (
+    Browser,
+    Show,
+    box,
+    chosen,
+    detail,
+    grant,
+    one,
+    overlapping,
+    press,
+    rects,
+    settled,
+    shown,
+    shown_yaml,
+    sticking_out,
+)
 from tests.draw.scenes import scene
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-DRIVER = shutil.which("chromedriver")
-if not (CHROMIUM and DRIVER):
-    pytest.skip("needs chromium and chromedriver", allow_module_level=True)
-webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-
-Browser = Any
-Show = Callable[..., None]
 OURS, THEIRS = "student:model.neck.p3", "teacher:model.neck.p3"
 INNER = "student:node:model.neck.p4.a_rather_long_block_name.3.attention.projection.conv"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    wanted = "headless=new no-sandbox disable-dev-shm-usage force-device-scale-factor=1 window-size=1440,900"
-    for argument in (*wanted.split(), "force-prefers-reduced-motion"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    grant(started, "clipboardReadWrite", "clipboardSanitizedWrite")
-    yield started
-    started.quit()
-
-
-def grant(browser: Browser, *permissions: str) -> None:
-    browser.execute_cdp_cmd("Browser.grantPermissions", {"permissions": list(permissions)})
-
-
-@pytest.fixture
-def show(browser: Browser, tmp_path: Path) -> Iterator[Show]:
-    """Opens a scene, by default the small one; afterwards the console must hold no error."""
-
-    def show(made: dict[str, Any] | None = None, anchor: str = "") -> None:
-        path = tmp_path / "page.html"
-        path.write_text(html(made or scene()), encoding="utf-8")
-        browser.get("about:blank")  # a new anchor alone would not load the page anew
-        browser.get(path.as_uri() + anchor)
-
-    browser.get_log("browser")
-    yield show
-    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
-
-
-def one(browser: Browser, css: str) -> Any:
-    return browser.find_element(By.CSS_SELECTOR, css)
-
-
-def box(browser: Browser, key: str) -> Any:
-    return one(browser, f'g.box[data-key="{key}"] > .body')
-
-
-def shown(browser: Browser, key: str) -> bool:
-    return bool(browser.find_elements(By.CSS_SELECTOR, f'g.box[data-key="{key}"]'))
-
-
-def press(browser: Browser, *keys: str) -> None:
-    chain = ActionChains(browser)
-    for key in keys:
-        chain.send_keys(key)
-    chain.perform()
-
-
-def chosen(browser: Browser) -> list[str]:
-    pressed = browser.find_elements(By.CSS_SELECTOR, 'g.box[aria-pressed="true"]')
-    return sorted(element.get_attribute("data-key") for element in pressed)
-
-
-def detail(browser: Browser) -> str:
-    return str(one(browser, '#detail [aria-checked="true"]').get_attribute("data-detail"))
-
-
-def settled(browser: Browser) -> None:
-    """Waits until what was asked for has been drawn."""
-    browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
 
 
 def corner(browser: Browser, key: str = OURS) -> tuple[float, float]:
@@ -150,43 +86,6 @@ def test_all_words_stay_in_their_boxes(browser: Browser, show: Show) -> None:
 
 
 # ---- folding
-
-
-def rects(browser: Browser) -> list[dict[str, Any]]:
-    return list(
-        browser.execute_script("""
-      return [...document.querySelectorAll("g.box, g.mark")].map((group) => {
-        const rect = group.querySelector(":scope > .body").getBoundingClientRect();
-        const outer = group.parentNode.closest("g.box");
-        return {key: group.dataset.key ?? group.dataset.term, inside: outer?.dataset.key ?? null,
-                left: rect.left, top: rect.top, right: rect.right, bottom: rect.bottom};
-      });""")
-    )
-
-
-def overlapping(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Boxes of one layer that share more than half a pixel."""
-    return [
-        (a["key"], b["key"])
-        for i, a in enumerate(found)
-        for b in found[:i]
-        if a["inside"] == b["inside"]
-        and min(a["right"], b["right"]) - max(a["left"], b["left"]) > 0.5
-        and min(a["bottom"], b["bottom"]) - max(a["top"], b["top"]) > 0.5
-    ]
-
-
-def sticking_out(found: list[dict[str, Any]]) -> list[str]:
-    at = {each["key"]: each for each in found}
-    inner = [each for each in found if each["inside"]]
-    return [
-        each["key"]
-        for each in inner
-        if each["left"] < at[each["inside"]]["left"]
-        or each["right"] > at[each["inside"]]["right"]
-        or each["top"] < at[each["inside"]]["top"]
-        or each["bottom"] > at[each["inside"]]["bottom"]
-    ]
 
 
 def test_whatever_is_unfolded_no_two_boxes_overlap(browser: Browser, show: Show) -> None:
@@ -325,10 +224,6 @@ def test_search_puts_whole_names_first_and_lists_twelve(browser: Browser, show: 
 
 
 YAML = "edges:\n  neck_p3:\n    taps: neck.p3\n    criterion: {cwd: {norm: batch}}\n"
-
-
-def shown_yaml(browser: Browser) -> str:
-    return str(one(browser, "#yaml").get_attribute("textContent"))
 
 
 def test_two_clicks_give_the_yaml_of_an_edge(browser: Browser, show: Show) -> None:

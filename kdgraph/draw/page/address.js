@@ -5,6 +5,7 @@ function keepHash() {
   const parts = [`detail=${detail()}`, ...selection().map((key) => `box=${encodeURI(key)}`)];
   if (state.term !== null) parts.push(`term=${encodeURIComponent(state.term)}`);
   written = `#${parts.join("&")}`;
+  if (location.protocol === "about:") return; // in the frame of a report there is no address to keep
   if (location.hash !== written) history.replaceState(null, "", written);
 }
 

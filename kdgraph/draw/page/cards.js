@@ -129,13 +129,14 @@ function termCard(term) {
       h(
         "div",
         { class: "row" },
-        h("h2", { class: "big" }, dot(it.colour), it.name),
+        h("h2", { class: "big" }, dot(it.colour), it.title ?? it.name),
         h("span", { class: "tag" }, "edge"),
       ),
       facts([
         ["Criterion", it.criterion],
         ["Options", it.options],
         ["Weight", it.weight],
+        ["Counts", it.span],
         ["Mask", it.mask],
         ["Level", it.level?.toUpperCase()],
         ["Adapter", it.adapter],

@@ -28,9 +28,10 @@ function mark(name, w, h) {
 function termLines(it) {
   const options = it.options ? `${it.criterion} · ${it.options}` : it.criterion;
   return [
-    ["title", it.name],
+    ["title", it.title ?? it.name],
     ["shape", options],
     ["fine", `weight ${it.weight}` + (it.mask ? ` · ${it.mask}` : "")],
+    it.span ? ["fine", it.span] : null,
     it.adapter ? ["fine", it.adapter] : null,
   ].filter(Boolean);
 }

@@ -54,6 +54,7 @@ function termRow(term) {
   const small = [
     it.criterion,
     `weight ${it.weight}`,
+    it.span,
     it.mask,
     it.adapter && `${it.adapter}${it.adapter_params ? `, ${parameters(it.adapter_params)}` : ""}`,
   ];
@@ -61,7 +62,7 @@ function termRow(term) {
     "button",
     { class: "item", "data-term": term, onclick: () => goTerm(term) },
     dot(it.colour),
-    h("span", {}, h("b", {}, it.name), h("small", {}, small.filter(Boolean).join(" · "))),
+    h("span", {}, h("b", {}, it.title ?? it.name), h("small", {}, small.filter(Boolean).join(" · "))),
   );
 }
 

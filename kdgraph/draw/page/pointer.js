@@ -12,6 +12,8 @@ function watchPointer() {
 }
 
 function wheel(event) {
+  // In the frame of a report the wheel scrolls the report, until the drawing has been clicked.
+  if (window !== window.parent && !document.hasFocus() && !event.ctrlKey) return;
   event.preventDefault();
   const { left, top } = camera;
   const lines = event.deltaMode === 1 ? 18 : 1;

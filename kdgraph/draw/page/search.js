@@ -20,12 +20,18 @@ function look(query) {
   paintMatches(wanted);
 }
 
-// Whole names first, then beginnings, then the rest; layers before what is inside them.
+// Whole names first, then beginnings, then the rest; what is drawn now before what is inside it.
 function matches(wanted) {
   const ranked = [];
   for (const it of index) {
+    if (it.depth === 1 && state.view !== "stages") continue; // its layers are found by the same names
     const rank = Math.min(...it.words.map((word) => closeness(word, wanted)));
-    if (rank < 3) ranked.push({ key: it.key, rank: rank * 10 + it.depth, order: it.order });
+    if (rank < 3)
+      ranked.push({
+        key: it.key,
+        rank: rank * 10 + (state.view === "stages" && it.depth < 2 ? 1 - it.depth : it.depth),
+        order: it.order,
+      });
   }
   return ranked.sort((a, b) => a.rank - b.rank || a.order - b.order).map((it) => it.key);
 }

@@ -73,7 +73,7 @@ function costLine(it, room) {
 
 // The title that is read from afar: as large as the box allows.
 function farTitle(it, w, h) {
-  const size = Math.min(30, (w - 14) / (width(it.title, "600 10px") / 10), h * 0.42);
+  const size = Math.min(30, (w - 14) / (width(it.title, "600 10px") / 10), h * (h < 56 ? 0.5 : 0.42));
   return text(w / 2, h / 2 + size * 0.36, "far", it.title, {
     style: `font-size:${size.toFixed(1)}px`,
     "text-anchor": "middle",
