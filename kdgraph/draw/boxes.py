@@ -12,7 +12,7 @@ from torch import nn
 from kdgraph.draw.parts import Anatomy, Kind, Part
 from kdgraph.graph.names import level_of
 
-__all__ = ["Box", "box_of_node", "box_of_part", "node_key", "part_key"]
+__all__ = ["Box", "box_of_node", "box_of_part", "branch_order", "node_key", "part_key"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,16 @@ class Box:
     flops: int = 0
     nodes: int = 1
     parent: str | None = None
+
+
+_BRANCHES = ("cls", "dfl", "box", "mask", "kpt", "angle", "proto")
+
+
+def branch_order(box: Box) -> tuple[bool, int]:
+    """The one-to-many branches first, each kind in the order in which a spec usually names them."""
+    names = box.names[0].split(".") if box.names else []
+    kind = next((i for i, name in enumerate(_BRANCHES) if name in names), len(_BRANCHES))
+    return "o2o" in names, kind
 
 
 def part_key(role: str, part: Part) -> str:

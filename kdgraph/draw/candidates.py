@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdgraph.draw.boxes import Box, box_of_part
+from kdgraph.draw.boxes import Box, box_of_part, branch_order
 from kdgraph.draw.scene import Pair, Subject
 
 __all__ = ["candidates"]
@@ -16,18 +16,20 @@ def candidates(student: Subject, teacher: Subject) -> list[Pair]:
     By name where both models have it; else the backbone and neck of the student by level, against the last
     box that the teacher has there.
     """
-    ours, theirs = list(_boxes(student)), list(_boxes(teacher))
+    ours, theirs = _boxes(student), _boxes(teacher)
     pairs = [pair for box in ours for pair in _named(box, theirs)]
     if pairs:
         return pairs
     return [pair for box in ours if box.kind in ("backbone", "neck") for pair in _by_level(box, theirs)]
 
 
-def _boxes(subject: Subject) -> Iterator[Box]:
-    for part in subject.anatomy.parts:
-        box = box_of_part(subject.anatomy, subject.role, part)
-        if box.names and box.shape and box.kind != "input":
-            yield box
+def _boxes(subject: Subject) -> list[Box]:
+    """The boxes that can be tapped: as they are computed, those of the head by branch."""
+    boxes = [box_of_part(subject.anatomy, subject.role, part) for part in subject.anatomy.parts]
+    found = [box for box in boxes if box.names and box.shape and box.kind != "input"]
+    return sorted(
+        found, key=lambda box: (box.kind == "head", branch_order(box) if box.kind == "head" else ())
+    )
 
 
 def _named(box: Box, others: list[Box]) -> Iterator[Pair]:

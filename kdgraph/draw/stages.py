@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch.fx as fx
 
-from kdgraph.draw.boxes import Box, box_of_node, box_of_part, node_key, part_key
+from kdgraph.draw.boxes import Box, box_of_node, box_of_part, branch_order, node_key, part_key
 from kdgraph.draw.grid import Column
 from kdgraph.draw.insides import Inside, inside_of
 from kdgraph.draw.lanes import Lane, lanes_of, place_of_level
@@ -18,8 +18,6 @@ from kdgraph.draw.scene import Subject
 from kdgraph.graph.names import is_raw
 
 __all__ = ["Model", "model_of"]
-
-_HEAD_ORDER = ("cls", "dfl", "box", "mask", "kpt", "angle", "proto")
 
 
 @dataclass(frozen=True)
@@ -114,15 +112,8 @@ def _stage_column(role: str, number: int, lane: Lane) -> Column:
 def _ordered(lane: Lane, parts: Sequence[Part], boxes: Mapping[str, Box], role: str) -> list[Part]:
     """From above: as it is computed, from below in a lane that goes upwards, the head's branches by name."""
     if lane.kind == "head":
-        return sorted(parts, key=lambda part: _branch(boxes[part_key(role, part)]))
+        return sorted(parts, key=lambda part: branch_order(boxes[part_key(role, part)]))
     return list(reversed(parts)) if lane.upwards else list(parts)
-
-
-def _branch(box: Box) -> tuple[bool, int]:
-    """The one-to-many branches first, each kind in the order in which a spec usually names them."""
-    names = box.names[0].split(".") if box.names else []
-    kind = next((i for i, name in enumerate(_HEAD_ORDER) if name in names), len(_HEAD_ORDER))
-    return "o2o" in names, kind
 
 
 def _wires(subject: Subject) -> Iterator[Wire]:
