@@ -131,9 +131,8 @@ def _measures(anatomy: Anatomy, node: fx.Node) -> tuple[tuple[int, ...] | None, 
     shape = anatomy.facts[node].shape
     if not shape:
         return None, None
-    height = anatomy.image_size[0]
-    is_map = len(shape) == 4 and shape[2] and not height % shape[2]
-    return shape[1:], height // shape[2] if is_map else None
+    is_map = level_of(shape, anatomy.image_size) is not None
+    return shape[1:], anatomy.image_size[0] // shape[2] if is_map else None
 
 
 def _type(anatomy: Anatomy, path: str) -> tuple[str, nn.Module | None]:

@@ -23,8 +23,14 @@ class Lane:
     @property
     def title(self) -> str:
         """What heads the column: `backbone`, `neck, top-down`, `neck, bottom-up`, `head`."""
-        way = ", top-down" if self.upwards else ", bottom-up"
-        return self.kind + (way if self.several and self.kind == "neck" else "")
+        return self.kind + self.way
+
+    @property
+    def way(self) -> str:
+        """Which way it goes, of a neck that goes both ways."""
+        if not self.several or self.kind != "neck":
+            return ""
+        return ", top-down" if self.upwards else ", bottom-up"
 
 
 _BELOW = 99

@@ -61,4 +61,4 @@ def test_operations_are_those_of_the_convolutions() -> None:
 def test_stages_have_the_names_of_what_is_in_them() -> None:
     assert box("yolo11n.yaml", "stage.3.p3").names == ("head.cls.p3", "head.dfl.p3")
     neck = box("yolo11n.yaml", "stage.1.p3")
-    assert (neck.title, neck.names, neck.type) == ("neck P3", ("neck.p3",), "16 C3k2, 15 Concat, 14 Upsample")
+    assert (neck.title, neck.names, neck.type) == ("neck P3, top-down", ("neck.p3",), "16 C3k2, 15 Concat, 14 Upsample")

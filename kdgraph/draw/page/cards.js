@@ -63,9 +63,9 @@ function boxCard(key) {
 
 function boxFacts(it) {
   return [
-    ["Module", it.path && !it.names.includes(it.path) ? copyRow(it.path) : h("code", {}, it.path)],
-    ["Type", it.repeats > 1 ? `${it.type}, drawn once for ×${it.repeats}` : it.type],
-    ["Value", it.layout ? layoutName(it.layout) : ""],
+    ["Module", it.path && (it.names.includes(it.path) ? h("code", {}, it.path) : copyRow(it.path))],
+    [it.path ? "Type" : "Contains", it.repeats > 1 ? `${it.type}, drawn once for ×${it.repeats}` : it.type],
+    ["Value", it.layout && it.shape ? layoutName(it.layout) : ""],
     ["Shape", sizes(it.shape)],
     [
       "Stride",

@@ -26,6 +26,8 @@ function compare(student, teacher) {
 
 function whyNot(student, teacher) {
   for (const it of [student, teacher]) {
+    if (!it.shape && it.names.length > 1)
+      return `${it.title} has several values, ${it.names.join(", ")}: show the layers (2) and pick one of them.`;
     if (!it.layout || !it.names.length)
       return `${it.title} of the ${it.role} has no value that can be tapped.`;
   }
@@ -44,6 +46,11 @@ function fitting(student, teacher) {
     return {
       fits: "unsure",
       words: "Their shapes are not known here; `kdgraph check` tells whether they fit.",
+    };
+  if (student.stride && teacher.stride && student.stride !== teacher.stride)
+    return {
+      fits: "unsure",
+      words: `Other levels: ${ours} at stride ${student.stride}, ${theirs} at stride ${teacher.stride}. It can be resized, but is it meant?`,
     };
   if (ours === theirs) return { fits: "yes", words: `Equal shapes, ${ours}: no adapter is needed.` };
   if (student.layout === "features") {
@@ -69,8 +76,14 @@ function fitting(student, teacher) {
 // kind.
 function chosenEdge() {
   const chosen = selection();
-  if (sides.length === 1)
-    return chosen.length ? compare(scene.boxes[chosen[0]], scene.boxes[chosen[0]]) : null;
+  if (sides.length === 1) return chosen.length ? alone(scene.boxes[chosen[0]]) : null;
   if (chosen.length < 2) return null;
   return compare(...sides.map((name) => scene.boxes[state.selected[name]]));
+}
+
+function alone(box) {
+  const refused = whyNot(box, box);
+  if (refused) return { yaml: null, fits: "no", words: refused };
+  const words = "It compares this tap of the student with the teacher's of the same name.";
+  return { yaml: yamlOf(box, box), fits: "adapted", words };
 }

@@ -12,6 +12,7 @@ function paintSelection() {
     if (selection().length > 1 && endsOf(pair.name).every((key) => selection().includes(key)))
       paintTerm(pair.name);
   if (state.term !== null) paintTerm(state.term);
+  hover(null);
   rove();
 }
 
@@ -33,9 +34,11 @@ function rove() {
   elementOf(key ?? "")?.setAttribute("tabindex", "0");
 }
 
+// The wires of the box under the pointer, else those of the selected ones.
 let hot = [];
 function hover(key) {
   for (const path of hot) path.classList.remove("hot");
-  hot = key ? (wiresOf.get(key) ?? []) : [];
+  const keys = key ? [key] : selection().map(standIn);
+  hot = keys.flatMap((each) => wiresOf.get(each) ?? []);
   for (const path of hot) path.classList.add("hot");
 }

@@ -14,7 +14,7 @@ function buildHeadings() {
     const stride = band.stride ? h("span", {}, `stride ${band.stride}`) : null;
     return { rects, label: h("div", { class: "band" }, h("b", {}, band.label), stride) };
   });
-  shown.lanes = view.lanes.map((lane) => h("div", { class: `lane role-${side(lane.role)}` }, lane.label));
+  shown.lanes = view.lanes.map((lane) => h("div", { class: "lane" }, brief(lane.label)));
   shown.roles = scene.models.map((model) =>
     h("div", { class: `model role-${side(model.role)}` }, ...modelHeading(model)),
   );
@@ -22,11 +22,20 @@ function buildHeadings() {
   bandLabels.replaceChildren(...shown.bands.map((band) => band.label));
   heads.replaceChildren(...shown.roles, ...shown.lanes);
   for (const label of [...shown.roles, ...shown.lanes]) label.wide = label.scrollWidth; // once, not while panning
+  shown.lanes.forEach((label, i) => {
+    label.brief = { words: brief(view.lanes[i].label), wide: label.wide };
+    label.textContent = view.lanes[i].label;
+    label.full = { words: view.lanes[i].label, wide: label.scrollWidth };
+  });
 }
+
+// Where there is little room an arrow says which way a lane goes.
+const brief = (words) => words.replace(", top-down", " ↑").replace(", bottom-up", " ↓");
 
 function modelHeading(model) {
   const costs = `${parameters(model.params)}, ${flops(model.flops)}`;
-  const kept = model.kept ? ` → after pruning ${short(model.kept.params)}, ${flops(model.kept.flops)}` : "";
+  const left = model.kept ? `${parameters(model.kept.params)}, ${flops(model.kept.flops)}` : costs;
+  const kept = left === costs ? "" : ` → compiled ${short(model.kept.params)}, ${flops(model.kept.flops)}`;
   const name = scene.models.length > 1 ? h("i", {}, model.role) : null;
   return [name, h("b", {}, model.name), h("span", { title: costs + kept }, costs + kept)];
 }
@@ -66,15 +75,20 @@ function placeBand({ rects, label }, band) {
   label.classList.toggle("gone", height < 15);
 }
 
-// From left to right, leaving out what would run into the one before.
+// In full where all have room, else in brief, and then without what would run into the one before.
 function placeLanes(lanes) {
-  let free = -Infinity;
   const middles = lanes.map((lane) => (lane.x + lane.w / 2) * camera.k + camera.x);
-  for (const i of middles.map((_, i) => i).sort((a, b) => middles[a] - middles[b])) {
-    const left = middles[i] - shown.lanes[i].wide / 2;
+  const order = middles.map((_, i) => i).sort((a, b) => middles[a] - middles[b]);
+  const half = (i) => shown.lanes[i].full.wide / 2 + 5;
+  const roomy = order.every((i, at) => !at || middles[i] - middles[order[at - 1]] > half(i) + half(order[at - 1]));
+  let free = -Infinity;
+  for (const i of order) {
+    const { words, wide } = roomy ? shown.lanes[i].full : shown.lanes[i].brief;
+    const left = middles[i] - wide / 2;
+    put(shown.lanes[i], "textContent", words);
     shown.lanes[i].style.transform = `translateX(${left}px)`;
     shown.lanes[i].classList.toggle("gone", left < free);
-    if (left >= free) free = left + shown.lanes[i].wide + 10;
+    if (left >= free) free = left + wide + 10;
   }
 }
 

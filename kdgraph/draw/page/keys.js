@@ -20,6 +20,15 @@ const MOUSE = [
   ["double click", "unfold or fold the layer"],
 ];
 
+const WORDS = [
+  ["tap", "a named point of a model that an edge reads"],
+  ["edge", "a term of the loss: a criterion between a tap of the student and one of the teacher"],
+  ["criterion", "how the two are compared; `kdgraph methods` lists them"],
+  ["adapter", "what brings the student's channels or size to the teacher's; `auto` adds it where needed"],
+  ["P3, P4, …", "levels: maps at stride 8, 16, …"],
+  ["o2o", "the one-to-one branch of an end-to-end head; without it, the one-to-many branch"],
+];
+
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 const actions = {
@@ -115,6 +124,12 @@ function focusBox(key) {
   if (key && visible(key)) elementOf(key)?.focus({ preventScroll: true });
 }
 
+// A dialog gives the focus back to its button, where the arrows would do nothing.
+function backToPicture() {
+  document.activeElement?.blur();
+  focusBox(state.cursor);
+}
+
 function copyShown() {
   const made = chosenEdge();
   if (made?.yaml) copy(made.yaml, document.getElementById("copy-yaml"));
@@ -135,7 +150,10 @@ function openHelp() {
     table(HELP, keys),
     h("h2", {}, "Mouse"),
     table(MOUSE, (name) => name),
+    h("h2", {}, "Words"),
+    table(WORDS, (name) => name),
     close,
   );
+  help.addEventListener("close", () => backToPicture(), { once: true });
   help.showModal();
 }

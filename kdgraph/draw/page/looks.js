@@ -27,7 +27,7 @@ function paintTheme() {
 }
 
 function nextTheme() {
-  const names = Object.keys(THEMES);
+  const names = darkSystem.matches ? ["auto", "light", "dark"] : ["auto", "dark", "light"]; // each click shows
   theme = names[(names.indexOf(theme) + 1) % names.length];
   paintTheme();
 }
@@ -37,18 +37,44 @@ function togglePanel() {
   document.getElementById("panel-toggle").setAttribute("aria-expanded", String(!hidden));
 }
 
+const sheet = document.createElement("style");
+let printed = null;
+
+// What stands around the picture in the window: title, models, lanes and levels.
+function labels() {
+  const { x, y, bands, lanes } = drawing.layout;
+  const view = scene.views[state.view];
+  const words = (at, height, size, line, anchor = "middle") =>
+    text(at, height, "printed", line, { style: `font-size:${size}px`, "text-anchor": anchor });
+  const rows = bands.map((band, i) => words(x - 20, band.y + band.h / 2, 15, view.bands[i].label, "end"));
+  const columns = lanes.map((lane, i) => words(lane.x + lane.w / 2, y - 16, 13, view.lanes[i].label));
+  const models = scene.models.map((model) => {
+    const own = lanes.filter((lane) => lane.role === model.role);
+    const ends = own.flatMap((lane) => [lane.x, lane.x + lane.w]);
+    const middle = (Math.min(...ends) + Math.max(...ends)) / 2;
+    const costs = `${parameters(model.params)}, ${flops(model.flops)}`;
+    return words(middle, y - 46, 17, `${roles.length > 1 ? `${model.role}: ` : ""}${model.name}, ${costs}`);
+  });
+  return svg("g", {}, words(x, y - 84, 24, scene.title, "start"), ...models, ...columns, ...rows);
+}
+
 // ---- printing: the whole picture, whatever the window shows
 
 function beforePrint() {
   document.documentElement.dataset.theme = "light";
   const { x, y, w, h } = drawing.layout;
-  canvas.setAttribute("viewBox", `${x - 16} ${y - 16} ${w + 32} ${h + 32}`);
+  canvas.append((printed = labels()));
+  canvas.setAttribute("viewBox", `${x - 110} ${y - 120} ${w + 130} ${h + 140}`);
+  sheet.textContent = `@page { size: ${w > h ? "landscape" : "portrait"} }`;
+  document.head.append(sheet);
   canvas.setAttribute("data-zoom", "near");
   for (const name of ["width", "height"]) canvas.setAttribute(name, "100%");
 }
 
 function afterPrint() {
   paintTheme();
+  printed.remove();
+  sheet.remove();
   canvas.removeAttribute("viewBox");
   lastZoom = "";
   place();

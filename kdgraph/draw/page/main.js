@@ -20,10 +20,11 @@ function paintDetail() {
 function show(name) {
   state.view = name === "stages" ? "stages" : "layers";
   state.unfolded = new Set(name === "nodes" ? Object.keys(scene.insides) : []);
+  if (selection().some((key) => !standIn(key))) clear(); // a stage is no layer
   refresh();
+  overlook();
   const keys = selection().map(standIn).filter(Boolean);
-  if (keys.length) centre(rectOf(keys[0]), 0.6);
-  else overlook();
+  if (keys.length && name === "nodes") centre(rectOf(keys[0]), 0.6);
 }
 
 const READABLE = 0.75; // the zoom that an unfolded layer is brought to

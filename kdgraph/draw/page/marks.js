@@ -20,8 +20,9 @@ function mark(name, w, h) {
     const font = i ? "10.5px" : "600 12px";
     group.append(text(21, top + 12.5 * i, `near ${css}`, cut(words, font, room)));
   });
-  const size = Math.min(26, (w - 40) / (width(name, "600 10px") / 10), h * 0.5);
-  group.append(text(21, h / 2 + size * 0.36, "far", name, { style: `font-size:${size.toFixed(1)}px` }));
+  const [[, title]] = rows;
+  const size = Math.min(26, (w - 40) / (width(title, "600 10px") / 10), h * 0.5);
+  group.append(text(21, h / 2 + size * 0.36, "far", title, { style: `font-size:${size.toFixed(1)}px` }));
   return group;
 }
 

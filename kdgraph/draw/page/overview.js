@@ -32,7 +32,7 @@ function modelCard(model) {
       ? h(
           "p",
           { class: "quiet" },
-          `After pruning ${short(kept.params)}, ${flops(kept.flops)}, ${whole(kept.nodes)} nodes`,
+          `Compiled: ${whole(kept.nodes)} nodes, ${short(kept.params)} parameters, ${flops(kept.flops)}`,
         )
       : null,
   );
@@ -115,6 +115,7 @@ function legend() {
       scene.terms && Object.keys(scene.terms).length
         ? "A ring in a criterion's colour marks what is tapped. Unfold a layer by its arrow; click any box for its names."
         : "Unfold a layer by its arrow; click any box for the names to tap it by.",
+      sides.length > 1 ? " The student is drawn mirrored, so that the two heads meet." : "",
     ),
   );
 }

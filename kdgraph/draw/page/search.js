@@ -25,7 +25,7 @@ function matches(wanted) {
   const ranked = [];
   for (const it of index) {
     if (it.depth === 1 && state.view !== "stages") continue; // its layers are found by the same names
-    const rank = Math.min(...it.words.map((word) => closeness(word, wanted)));
+    const rank = closest(it.words, wanted);
     if (rank < 3)
       ranked.push({
         key: it.key,
@@ -34,6 +34,13 @@ function matches(wanted) {
       });
   }
   return ranked.sort((a, b) => a.rank - b.rank || a.order - b.order).map((it) => it.key);
+}
+
+// A name as it is, or all of the words asked for somewhere in the names: `neck p4`, `model.10 attn`.
+function closest(words, wanted) {
+  const whole = Math.min(...words.map((word) => closeness(word, wanted)));
+  const all = wanted.split(/\s+/).every((part) => words.some((word) => word.includes(part)));
+  return Math.min(whole, all ? 2 : 3);
 }
 
 function closeness(word, wanted) {
@@ -81,6 +88,7 @@ function jump() {
   found.gone = true;
   go(found.keys[found.at], { focus: false });
   paintMatches(field.value);
+  list.hidden = true; // it would lie over what was jumped to
 }
 
 function searchKey(event) {

@@ -55,7 +55,7 @@ function lines(it, w, h, canFold) {
 }
 
 function tapLine(it, room) {
-  const name = semantic(it);
+  const name = it.shape ? semantic(it) : it.names.join(", ");
   return name
     ? text(ROOM, 0, "near tap", cut(name, "500 11px", room, true))
     : text(ROOM, 0, "near path", cut(it.path, "11px", room, true));
@@ -71,13 +71,22 @@ function costLine(it, room) {
   return cost(it) ? text(ROOM, 0, "near fine", cut(cost(it), "10px", room)) : null;
 }
 
-// The title that is read from afar: as large as the box allows.
+// What is read from afar, as large as the box allows: the title, and below it the tap of the neck or backbone.
 function farTitle(it, w, h) {
-  const size = Math.min(30, (w - 14) / (width(it.title, "600 10px") / 10), h * (h < 56 ? 0.5 : 0.42));
-  return text(w / 2, h / 2 + size * 0.36, "far", it.title, {
-    style: `font-size:${size.toFixed(1)}px`,
-    "text-anchor": "middle",
-  });
+  const tap = /^(neck|backbone)\./.test(semantic(it)) && h > 50 && !it.title.includes(" P") ? semantic(it) : "";
+  const size = fittingSize(it.title, w, tap ? 24 : 30, h * (h < 56 ? 0.5 : tap ? 0.36 : 0.42));
+  const title = farLine(it.title, w, h / 2 + (tap ? -0.12 : 0.36) * size, size, "");
+  if (!tap) return title;
+  const small = fittingSize(tap, w, 22, h * 0.32);
+  return svg("g", {}, title, farLine(tap, w, h / 2 + 0.95 * small, small, " tap"));
+}
+
+const fittingSize = (words, w, most, room) =>
+  Math.min(most, (w - 14) / (width(words, "600 10px") / 10), room);
+
+function farLine(words, w, y, size, css) {
+  const look = { style: `font-size:${size.toFixed(1)}px`, "text-anchor": "middle" };
+  return text(w / 2, y, `far${css}`, words, look);
 }
 
 function openTitle(key) {

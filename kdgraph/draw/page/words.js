@@ -24,7 +24,7 @@ const whole = (number) => number.toLocaleString("en-US").replaceAll(",", "\u202f
 // The last line of a box: what it costs, or nothing for what costs nothing.
 function cost(box) {
   const parts = [];
-  if (box.params) parts.push(short(box.params) + NO_BREAK + "par");
+  if (box.params) parts.push(short(box.params) + NO_BREAK + "params");
   if (box.flops) parts.push(flops(box.flops));
   return parts.join(" · ");
 }
