@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from enum import Enum
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -206,6 +207,9 @@ def _options(
 
 def main() -> None:
     """Run the command of `sys.argv`; raises SystemExit with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no arrows shows `?`
     try:
         app()
     except KdgraphError as error:

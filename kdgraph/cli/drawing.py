@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+
 from kdgraph.cli.console import console
 from kdgraph.compiler.api import plan
-from kdgraph.draw.api import Scene, scene_of_diff, scene_of_model, scene_of_plan, write
+from kdgraph.draw.api import Scene, check_format, scene_of_diff, scene_of_model, scene_of_plan, write
 from kdgraph.draw.scene import Detail
 from kdgraph.errors import Diagnostic, SpecError
 from kdgraph.graph.models import build_model
@@ -18,6 +20,7 @@ from kdgraph.spec.schema import TeacherSpec
 
 def graph_command(target: str, out: Path | None, detail: Detail, diff: str | None, imgsz: int | None) -> None:
     file = out or Path(f"{Path(target).stem}.svg")
+    check_format(file)
     scene = _scene(target, diff, imgsz)
     write(scene, file, detail)
     console.print(f"{file}: {scene.title}", markup=False)
@@ -48,9 +51,12 @@ def _traced(name: str) -> TracedModel:
 
 
 def _is_spec(target: str) -> bool:
-    """Whether a file is a spec: it says what the student is, or it is no mapping of a model."""
+    """Whether a file is a spec: text that is no model yaml, which has a backbone and a head."""
     path = Path(target)
-    if path.suffix not in (".yaml", ".yml") or not path.is_file():
+    if path.suffix == ".pt" or not path.is_file():
         return False
-    text = path.read_text(encoding="utf-8", errors="replace")
-    return any(line.startswith(("student:", "edges:", "kdgraph:")) for line in text.splitlines())
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8", errors="replace"))
+    except yaml.YAMLError:
+        return "backbone" not in path.read_text(encoding="utf-8", errors="replace")
+    return isinstance(read, dict) and not {"backbone", "head"} <= read.keys()

@@ -86,7 +86,8 @@ def terms_of(marks: Sequence[Mark]) -> Listing:
 
 
 def _taps(mark: Mark) -> str:
-    return " ↔ ".join(dict.fromkeys(name for _, _, name in mark.taps))
+    sides = (", ".join(mark.names(side)) for side in ("student", "teacher"))
+    return " ↔ ".join(dict.fromkeys(sides))
 
 
 def sizes_of(planned: Plan) -> Listing:

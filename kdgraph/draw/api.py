@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 import torch.fx as fx
@@ -12,11 +12,12 @@ from kdgraph.draw.candidates import candidates
 from kdgraph.draw.compose import scene_of
 from kdgraph.draw.data import scene_data
 from kdgraph.draw.graphviz import rendered
+from kdgraph.draw.numbers import count
 from kdgraph.draw.page import html
 from kdgraph.draw.parts import anatomy_of
 from kdgraph.draw.render import dot_of
 from kdgraph.draw.scene import Detail, Scene, Subject
-from kdgraph.draw.terms import marks_of
+from kdgraph.draw.terms import marks_of, worded
 from kdgraph.errors import Diagnostic, DrawError
 from kdgraph.graph.ir import DistillGraph, Role, op_key
 from kdgraph.graph.yolo import TracedModel
@@ -24,6 +25,8 @@ from kdgraph.graph.yolo import TracedModel
 __all__ = [
     "FORMATS",
     "Scene",
+    "check_format",
+    "dpi",
     "html_of",
     "html_of_plan",
     "scene_of_diff",
@@ -35,13 +38,17 @@ __all__ = [
 FORMATS = (".svg", ".png", ".pdf", ".dot", ".gv", ".html")
 """Endings of the files that a picture can be written to."""
 
+_MOST_PIXELS = 30_000
+"""On a side of a bitmap: Cairo makes none that is larger than 32767."""
+
 Size = tuple[int, int]
 NamedModel = tuple[str, TracedModel]
 
 
 def scene_of_model(name: str, model: TracedModel, image_size: Size) -> Scene:
     """One model, for images of `image_size` (height, width) in pixels."""
-    return scene_of("model", name, [Subject("student", name, anatomy_of(model, image_size))])
+    subject = Subject("student", name, anatomy_of(model, image_size))
+    return scene_of("model", name, [subject], notes=list(_unseen([subject])))
 
 
 def scene_of_diff(ours: NamedModel, theirs: NamedModel, image_size: Size) -> Scene:
@@ -51,7 +58,24 @@ def scene_of_diff(ours: NamedModel, theirs: NamedModel, image_size: Size) -> Sce
         for role, (name, model) in (("student", ours), ("teacher", theirs))
     )
     title = f"{teacher.name} → {student.name}"
-    return scene_of("diff", title, [teacher, student], pairs=candidates(student, teacher))
+    return scene_of(
+        "diff",
+        title,
+        [teacher, student],
+        pairs=candidates(student, teacher),
+        notes=list(_unseen([student, teacher])),
+    )
+
+
+def _unseen(subjects: Sequence[Subject]) -> Iterator[str]:
+    """What of the models is not in the picture."""
+    for subject in subjects:
+        model = subject.anatomy.model
+        if model.beheaded:
+            whole = sum(p.numel() for p in model.source.parameters())
+            drawn = sum(facts.params for facts in subject.anatomy.facts.values())
+            size = f"{count(drawn)} of its {count(whole)} parameters"
+            yield f"{subject.name} is drawn up to its last layer, {size}: {model.beheaded}"
 
 
 def scene_of_plan(planned: Plan) -> Scene:
@@ -63,7 +87,9 @@ def scene_of_plan(planned: Plan) -> Scene:
     teachers = ", ".join(subject.name for subject in subjects[:-1]) or "itself"
     title = f"{teachers} → {spec.student.model}"
     subtitle = spec.path.name if spec.path else ""
-    return scene_of("spec", title, subjects, marks_of(graph), notes=graph.left_out, subtitle=subtitle)
+    balanced = [f"Edges are balanced by {worded(spec.balance)}"] if spec.balance else []
+    notes = [*balanced, *graph.left_out, *_unseen(subjects)]
+    return scene_of("spec", title, subjects, marks_of(graph), notes=notes, subtitle=subtitle)
 
 
 def _subject(planned: Plan, role: Role) -> Subject:
@@ -83,15 +109,20 @@ def _kept(graph: DistillGraph, role: Role) -> Set[fx.Node]:
     return spliced | {node for node in nodes if graph.resolve(op_key(role, node)) in graph}
 
 
+def check_format(path: Path) -> None:
+    """Raise DrawError (KD601) for a file whose ending is none of FORMATS."""
+    if path.suffix.lower() not in FORMATS:
+        message = f"'{path.suffix or path.name}' is no format of a picture"
+        raise DrawError(Diagnostic("KD601", message, hint=f"end the file's name in {', '.join(FORMATS)}"))
+
+
 def write(scene: Scene, path: Path, detail: Detail = "layers") -> None:
     """Draw a scene into a file, whose ending says how.
 
     Raises DrawError: KD601 for an ending that is none of FORMATS, KD602 when the file cannot be written.
     """
-    if path.suffix not in FORMATS:
-        message = f"'{path.suffix or path.name}' is no format of a picture"
-        raise DrawError(Diagnostic("KD601", message, hint=f"end the file's name in {', '.join(FORMATS)}"))
-    drawn = _drawn(scene, path.suffix, detail)
+    check_format(path)
+    drawn = _drawn(scene, path.suffix.lower(), detail)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(drawn)
@@ -107,8 +138,14 @@ def _drawn(scene: Scene, suffix: str, detail: Detail) -> bytes:
     if suffix in (".dot", ".gv"):
         return str(graph).encode()
     if suffix == ".png":
-        graph.graph_attr["dpi"] = "144"
+        graph.graph_attr["dpi"] = str(dpi(scene, detail))
     return rendered(graph, suffix[1:])
+
+
+def dpi(scene: Scene, detail: Detail) -> int:
+    """Twice that of a screen, unless the picture is too large for it."""
+    view = scene.views[detail]
+    return min(144, int(72 * _MOST_PIXELS / max(view.plane.width, view.height)))
 
 
 def html_of(scene: Scene, detail: Detail = "layers") -> str:

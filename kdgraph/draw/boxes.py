@@ -110,7 +110,12 @@ def box_of_node(anatomy: Anatomy, role: str, node: fx.Node, part: Part) -> Box:
 
 
 def _names(anatomy: Anatomy, node: fx.Node) -> tuple[str, ...]:
-    """The names of a node: those of meaning first, then module paths, the shorter first."""
+    """The names of a node: those of meaning first, then module paths, the shorter first.
+
+    None for the images, and for what is no tensor: edges cannot tap them.
+    """
+    if node.op == "placeholder" or anatomy.facts[node].shape is None:
+        return ()
     named = [each for each in anatomy.names.values() if each.node is node]
     semantic = [each.name for each in named if not each.raw]
     raw = sorted((each.name for each in named if each.raw), key=len)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kdgraph.draw.boxes import Box, box_of_part, branch_order
 from kdgraph.draw.scene import Pair, Subject
+from kdgraph.graph.yolo import TracedModel
 
 __all__ = ["candidates"]
 
@@ -17,10 +18,22 @@ def candidates(student: Subject, teacher: Subject) -> list[Pair]:
     box that the teacher has there.
     """
     ours, theirs = _boxes(student), _boxes(teacher)
-    pairs = [pair for box in ours for pair in _named(box, theirs)]
+    means = _common(student.anatomy.model, teacher.anatomy.model)
+    pairs = [pair for box in ours if box.layout in means for pair in _named(box, theirs)]
     if pairs:
         return pairs
     return [pair for box in ours if box.kind in ("backbone", "neck") for pair in _by_level(box, theirs)]
+
+
+def _common(ours: TracedModel, theirs: TracedModel) -> set[str]:
+    """The layouts that mean the same in both: classes of common names, boxes that are both turned or not."""
+    means = {"features", "mask"}
+    if not ours.class_names or not theirs.class_names or set(ours.class_names) & set(theirs.class_names):
+        means |= {"cls"} if (ours.task == "classify") == (theirs.task == "classify") else set()
+    if (ours.task == "obb") == (theirs.task == "obb"):
+        means |= {"dfl", "box", "angle"}
+    keypoints = [model.head.keypoints if model.head else None for model in (ours, theirs)]
+    return means | ({"kpt"} if keypoints[0] == keypoints[1] else set())
 
 
 def _boxes(subject: Subject) -> list[Box]:

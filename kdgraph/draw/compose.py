@@ -40,7 +40,7 @@ def scene_of(
     subtitle: str = "",
 ) -> Scene:
     """All that a picture of these models shows. The student is the last of `subjects`."""
-    tapped = {node for mark in marks for _, node, _ in mark.taps}
+    tapped = {tap.node for mark in marks for tap in mark.taps}
     models = [model_of(subject, tapped) for subject in subjects]
     boxes = {key: box for model in models for key, box in model.boxes.items()}
     insides = {key: inside for model in models for key, inside in model.insides.items()}
@@ -69,8 +69,8 @@ def _rings(models: Sequence[Model], marks: Sequence[Mark]) -> dict[str, tuple[st
     found: dict[str, list[str]] = {}
     by_role = {model.subject.role: model for model in models}
     for mark in marks:
-        for role, node, _ in mark.taps:
-            for key in by_role[role].holders[node]:
+        for tap in mark.taps:
+            for key in by_role[tap.role].holders[tap.node]:
                 found.setdefault(key, []).append(mark.name)
     return {key: tuple(dict.fromkeys(names)) for key, names in found.items()}
 
@@ -112,7 +112,7 @@ def _links(models: Sequence[Model], level: Detail, marks: Sequence[Mark]) -> Ite
     place = -1 if level == "stages" else -2
     by_role = {model.subject.role: model for model in models}
     for mark in marks:
-        ends = dict.fromkeys((by_role[role].holders[node][place], role) for role, node, _ in mark.taps)
+        ends = dict.fromkeys((by_role[tap.role].holders[tap.node][place], tap.role) for tap in mark.taps)
         for box, role in ends:
             yield Wire(box, label_of(mark), f"{label_of(mark)}:{box}"), role
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch.fx as fx
@@ -32,13 +32,14 @@ SUGGESTED = {
 
 def scene_data(scene: Scene, detail: Detail) -> dict[str, Any]:
     """What the page reads; lengths are in points, and rounded."""
+    alike = {key: paths for role, inside in _insides(scene) for key, paths in _alike(role, inside)}
     return {
         "title": scene.title,
         "subtitle": scene.subtitle,
         "kind": scene.kind,
         "detail": detail,
         "models": [_model(subject) for subject in scene.subjects],
-        "boxes": {key: _box(scene, box) for key, box in scene.boxes.items()},
+        "boxes": {key: {**_box(scene, box), "alike": alike.get(key, ())} for key, box in scene.boxes.items()},
         "views": {name: _view(scene, scene.views[name]) for name in ("stages", "layers")},
         "insides": {key: _inside(scene, key, inside) for key, inside in scene.insides.items()},
         "terms": {mark.name: _term(scene, mark) for mark in scene.marks},
@@ -58,6 +59,18 @@ def scene_data(scene: Scene, detail: Detail) -> dict[str, Any]:
         "notes": scene.notes,
         "criteria": SUGGESTED,
     }
+
+
+def _insides(scene: Scene) -> Iterator[tuple[str, Inside]]:
+    """Each inside, and the role of its model."""
+    for key, inside in scene.insides.items():
+        yield scene.boxes[key].role, inside
+
+
+def _alike(role: str, inside: Inside) -> Iterator[tuple[str, list[str]]]:
+    """The paths of the nodes of repeated blocks that a box stands for."""
+    for node, others in inside.alike.items():
+        yield node_key(role, node), [str(other.meta.get("path", other.name)) for other in others]
 
 
 def _model(subject: Subject) -> dict[str, Any]:
@@ -110,8 +123,9 @@ def _term(scene: Scene, mark: Mark) -> dict[str, Any]:
         "adapter_params": mark.adapter_params,
         "adapter_flops": mark.adapter_flops,
         "level": mark.level,
-        "taps": [name for _, _, name in mark.taps],
-        "boxes": [_shown(scene, role, node) for role, node, _ in mark.taps],
+        "taps": [tap.name for tap in mark.taps],
+        "sides": [tap.side for tap in mark.taps],
+        "boxes": [_shown(scene, tap.role, tap.node) for tap in mark.taps],
         "colour": scene.colour(mark),
     }
 

@@ -13,22 +13,26 @@ import pygraphviz
 __all__ = ["laid_out", "rendered"]
 
 
+_KNOWN = (b"Fontconfig warning", b"layout may take a long time")
+"""Said of settings that are newer than the fonts' code, and of graphs that have their places already."""
+
+
 def laid_out(graph: pygraphviz.AGraph) -> None:
     """Give the nodes, edges and clusters of a graph their places, by `dot`."""
-    with _without_font_warnings():
+    with _without_idle_warnings():
         graph.layout(prog="dot")
 
 
 def rendered(graph: pygraphviz.AGraph, form: str) -> bytes:
     """A graph whose nodes and edges have places, as svg, png or pdf."""
-    with _without_font_warnings():
+    with _without_idle_warnings():
         drawn: bytes = graph.draw(format=form, prog="nop2")
     return drawn
 
 
 @contextmanager
-def _without_font_warnings() -> Iterator[None]:
-    """Keep back what fontconfig writes about settings that are newer than itself; pass the rest on."""
+def _without_idle_warnings() -> Iterator[None]:
+    """Keep back what is known to mean nothing; pass the rest on."""
     sys.stderr.flush()
     real = os.dup(2)
     with TemporaryFile() as said:
@@ -39,6 +43,7 @@ def _without_font_warnings() -> Iterator[None]:
             os.dup2(real, 2)
             os.close(real)
             said.seek(0)
-            rest = [line for line in said.read().splitlines() if not line.startswith(b"Fontconfig warning")]
+            lines = said.read().splitlines()
+            rest = [line for line in lines if not any(known in line for known in _KNOWN)]
             if rest:
                 os.write(2, b"\n".join(rest) + b"\n")

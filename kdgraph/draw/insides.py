@@ -34,14 +34,16 @@ class Frame:
 class Inside:
     """Nodes of a part with the centres of their boxes, and the wires between them as Bézier curves.
 
-    A curve is a list of 1 + 3n points. y grows downwards from the top.
+    alike: the nodes that are not drawn, by the one that stands for them. A curve is a list of 1 + 3n points.
+    y grows downwards from the top.
     """
 
     width: float
     height: float
     nodes: Mapping[fx.Node, tuple[Point, float]] = field(repr=False)  # centre, width
     wires: tuple[tuple[fx.Node, fx.Node, tuple[Point, ...]], ...] = field(repr=False)
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[Frame, ...]
+    alike: Mapping[fx.Node, tuple[fx.Node, ...]] = field(repr=False)
 
 
 def inside_of(
@@ -65,19 +67,30 @@ def inside_of(
         graph.add_edge(source.name, target.name)
     clusters = _cluster(graph, repeats, shown)
     laid_out(graph)
-    return _read(graph, shown, widths, wires, clusters)
+    return _read(graph, shown, widths, wires, clusters, _alike(twins))
+
+
+def _alike(twins: Mapping[fx.Node, fx.Node]) -> dict[fx.Node, tuple[fx.Node, ...]]:
+    found: dict[fx.Node, tuple[fx.Node, ...]] = {}
+    for node in twins:
+        shown = _drawn(node, twins)
+        found[shown] = (*found.get(shown, ()), node)
+    return found
+
+
+def _drawn(node: fx.Node, twins: Mapping[fx.Node, fx.Node]) -> fx.Node:
+    """The node that is drawn for a node: itself, or the same one of the first block."""
+    while node in twins:
+        node = twins[node]
+    return node
 
 
 def _wires(nodes: Iterable[fx.Node], twins: Mapping[fx.Node, fx.Node]) -> dict[tuple[fx.Node, fx.Node], None]:
     """What reads what, each once, the last of a repeated block giving on what the first does."""
     order = {node: i for i, node in enumerate(nodes)}
-
-    def shown(node: fx.Node) -> fx.Node:
-        while node in twins:
-            node = twins[node]
-        return node
-
-    pairs = ((shown(source), shown(node)) for node in order for source in node.all_input_nodes)
+    pairs = (
+        (_drawn(source, twins), _drawn(node, twins)) for node in order for source in node.all_input_nodes
+    )
     return dict.fromkeys(
         (source, target) for source, target in pairs if source in order and order[source] < order[target]
     )
@@ -103,6 +116,7 @@ def _read(
     widths: Mapping[fx.Node, float],
     wires: Iterable[tuple[fx.Node, fx.Node]],
     clusters: Iterable[tuple[str, int]],
+    alike: Mapping[fx.Node, tuple[fx.Node, ...]],
 ) -> Inside:
     _, _, width, height = _numbers(graph.graph_attr["bb"])
 
@@ -121,7 +135,7 @@ def _read(
         left, low, right, high = _numbers(graph.get_subgraph(name).graph_attr["bb"])
         middle = ((left + right) / 2, height - (low + high) / 2)
         frames.append(Frame(*middle, right - left, high - low, count))
-    return Inside(width, height, placed, tuple(curves), tuple(frames))
+    return Inside(width, height, placed, tuple(curves), tuple(frames), alike)
 
 
 def _numbers(text: str) -> list[float]:

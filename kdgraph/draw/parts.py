@@ -74,11 +74,15 @@ def anatomy_of(model: TracedModel, image_size: tuple[int, int], channels: int | 
 
 
 def _value(nodes: Sequence[fx.Node], names: Mapping[str, Named]) -> fx.Node:
-    """Of the nodes that are read outside the one with a name of meaning, else the last."""
+    """The node with a name of meaning, one that is read outside before one that is computed to be tapped.
+
+    Without any, the last that is read outside.
+    """
     inside = set(nodes)
     leaving = [node for node in nodes if any(user not in inside for user in node.users)] or list(nodes)
+    ends = [node for node in nodes if not node.users]
     named = {each.node for name, each in names.items() if not each.raw and not pieces(name)[-1].isdigit()}
-    return next((node for node in leaving if node in named), leaving[-1])
+    return next((node for node in (*leaving, *ends) if node in named), leaving[-1])
 
 
 def carries(facts: Mapping[fx.Node, Facts], node: fx.Node) -> bool:

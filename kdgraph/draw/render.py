@@ -86,8 +86,8 @@ class _Drawing:
             left, right = min(x for x, _ in sides), max(x for _, x in sides)
             name, size = heading(self.scene, subject)
             middle, wide = (left + right) / 2, right - left
-            self._text(f"model {subject.role}", Rect(middle, 12, wide, 20), [bold(name, 15.0)])
-            self._text(f"size {subject.role}", Rect(middle, 30, wide, 14), [pale(size)])
+            self._text(f"model {subject.role}", Rect(middle, 12, wide, 20), [bold(name, 15.0).fitted(wide)])
+            self._text(f"size {subject.role}", Rect(middle, 30, wide, 14), [pale(size).fitted(wide)])
 
     def _legend(self) -> None:
         x, y = 74.0, self.view.height + 16

@@ -43,11 +43,12 @@ def model_of(subject: Subject, tapped: Collection[fx.Node]) -> Model:
     for i, lane in enumerate(lanes):
         boxes.update(_stage_boxes(role, i, lane, boxes))
     insides = {}
+    named = {each.node for each in anatomy.names.values() if not each.raw}
     for part in anatomy.parts:
         nodes = {node: box_of_node(anatomy, role, node, part) for node in part.nodes}
         if len(part.nodes) > 1:
             widths = {node: _width(box) for node, box in nodes.items()}
-            inside = insides[part_key(role, part)] = inside_of(anatomy, part, widths, tapped)
+            inside = insides[part_key(role, part)] = inside_of(anatomy, part, widths, {*tapped, *named})
             boxes.update((box.key, box) for node, box in nodes.items() if node in inside.nodes)
     columns = {
         "layers": tuple(_column(role, lane, boxes) for lane in lanes),

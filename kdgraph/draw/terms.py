@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import torch.fx as fx
 from torch import nn
 
 from kdgraph.compiler.build import build_adapter
 from kdgraph.graph.ir import Adapter, Align, DistillGraph, Role, Splice, Tap, Term
-from kdgraph.spec.schema import Component, ConstantWeight, EdgeSpec, LevelWeight, ScheduleWeight
+from kdgraph.spec.schema import Component, ConstantWeight, EdgeSpec, LevelWeight, ScheduleWeight, Spec
 
-__all__ = ["Mark", "marks_of", "worded"]
+__all__ = ["Mark", "Tapped", "marks_of", "worded"]
+
+
+Side = Literal["student", "teacher"]
+
+
+@dataclass(frozen=True)
+class Tapped:
+    """A node that a term compares, as which side, and what the spec calls it."""
+
+    side: Side
+    role: Role
+    node: fx.Node
+    name: str
 
 
 @dataclass(frozen=True)
@@ -22,7 +35,7 @@ class Mark:
     """A term: what it compares, how, and what its adapter costs.
 
     span: when it counts, empty if always. adapter_params: numbers that are learnt; adapter_flops: for one
-    image. taps: (role, node, name) of all that it compares, the student's first.
+    image. taps: all that it compares, the student's first.
     """
 
     name: str
@@ -36,13 +49,22 @@ class Mark:
     adapter_params: int
     adapter_flops: int
     level: str | None
-    taps: tuple[tuple[Role, fx.Node, str], ...]
+    taps: tuple[Tapped, ...]
 
     @property
     def title(self) -> str:
         """The edge, and what it compares."""
-        ours, *others = dict.fromkeys(name for _, _, name in self.taps)
-        return f"{self.edge}: {' ← '.join([ours, *others[:1]])}"
+        ours, theirs = (self.names(side) for side in ("student", "teacher"))
+        told = " ← ".join(dict.fromkeys(_first(names) for names in (ours, theirs)))
+        return f"{self.edge}: {told}"
+
+    def names(self, side: Side) -> list[str]:
+        """What the spec calls the taps of a side."""
+        return list(dict.fromkeys(tap.name for tap in self.taps if tap.side == side))
+
+
+def _first(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]}, …"
 
 
 def marks_of(graph: DistillGraph) -> list[Mark]:
@@ -64,7 +86,7 @@ def _mark(graph: DistillGraph, key: str, term: Term, place: int) -> Mark:
         term.criterion.name,
         _options(term.criterion),
         _weight(term.edge, term.level, place),
-        _span(term.edge),
+        _span(term.edge, graph.spec),
         " · ".join(worded(mask) for mask in term.edge.mask if mask.name != "all"),
         ", ".join(map(_adapter, adapters.values())),
         sum(p.numel() for module in built.values() for p in module.parameters()),
@@ -74,18 +96,18 @@ def _mark(graph: DistillGraph, key: str, term: Term, place: int) -> Mark:
     )
 
 
-def _taps(graph: DistillGraph, key: str) -> Iterator[tuple[Role, fx.Node, str]]:
+def _taps(graph: DistillGraph, key: str) -> Iterator[Tapped]:
     """What a term compares: behind a splice, the student's tensor that enters, and the teacher's answer."""
     term = graph[key]
     assert isinstance(term, Term)
-    names = dict(zip(("student", "teacher"), term.taps, strict=True))
-    for side in ("student", "teacher"):
+    sides: tuple[tuple[Side, str], ...] = (("student", term.taps[0]), ("teacher", term.taps[1]))
+    for side, name in sides:
         for tap in dict.fromkeys(_back(graph, key, side)):
             vertex = graph[tap]
             assert isinstance(vertex, Tap)
             op = graph.tapped(tap)
-            own = vertex.name if term.edge.splice is not None or len(graph.teachers) > 1 else names[side]
-            yield vertex.role, op.node, own
+            own = vertex.name if term.edge.splice is not None or len(graph.teachers) > 1 else name
+            yield Tapped(side, vertex.role, op.node, own)
 
 
 def _back(graph: DistillGraph, key: str, port: str) -> Iterator[str]:
@@ -140,16 +162,26 @@ def _weight(edge: EdgeSpec, level: str | None, place: int) -> str:
     if isinstance(weight, ConstantWeight):
         return f"{weight.value:g}"
     if isinstance(weight, ScheduleWeight):
-        return f"{weight.kind} {weight.from_:g} → {weight.to:g}"
+        epochs = " over epochs {:g} to {:g}".format(*weight.epochs) if weight.epochs else ""
+        return f"{weight.kind} {weight.from_:g} → {weight.to:g}{epochs}"
     return _of_level(weight, level, place)
 
 
-def _span(edge: EdgeSpec) -> str:
+def _span(edge: EdgeSpec, spec: Spec) -> str:
     """When an edge counts."""
     begin = f"from {_epoch(edge.from_)}" if edge.from_ else ""
     end = f"until {_epoch(edge.until)}" if edge.until is not None else ""
-    warmup = f"after {edge.warmup:g} epochs of warmup" if edge.warmup else ""
-    return " ".join(part for part in (begin, end, warmup) if part)
+    warmup = f"warming up over {edge.warmup:g} epoch{'s' * (edge.warmup != 1)}" if edge.warmup else ""
+    within = " ".join(part for part in (begin, end) if part)
+    return ", ".join(part for part in (within, _phases(edge, spec), warmup) if part)
+
+
+def _phases(edge: EdgeSpec, spec: Spec) -> str:
+    """The phases in which an edge counts, where it does not in all."""
+    names = [phase.name for phase in spec.phases if edge.name in phase.edges]
+    if len(names) == len(spec.phases):
+        return ""
+    return f"in phase{'s' * (len(names) != 1)} {', '.join(names)}"
 
 
 def _epoch(epoch: float) -> str:

@@ -58,6 +58,19 @@ def test_a_spec_is_drawn_with_its_edges(
     assert "neck: neck.p3" in (folder / "a" / "b.svg").read_text().replace("&#160;", " ")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["{student: yolo11n.yaml, teacher: yolo11s.yaml, edges: default}", SPEC.replace("student", '"student"')],
+    ids=["flow style", "quoted keys"],
+)
+def test_a_spec_is_one_however_it_is_written(
+    text: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    (folder / "spec.yaml").write_text(text)
+    assert call(monkeypatch, "graph", "spec.yaml", "--out", "x.svg") == 0
+    assert capsys.readouterr().out == "x.svg: yolo11s.yaml → yolo11n.yaml\n"
+
+
 @pytest.mark.parametrize("other", ["yolov8n-p6.yaml", "yolo11n.yaml"])
 def test_two_models_are_drawn_side_by_side(
     other: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
@@ -82,6 +95,7 @@ def test_two_models_are_drawn_side_by_side(
         (("yolo11n.yaml", "--detail", "rows"), "--detail"),
         (("wrong.yaml",), "wrong.yaml:4:16: error[KD201]"),
         (("broken.yaml",), "KD30"),
+        (("half.yaml",), "KD101"),
         (("untraceable.yaml",), "KD205"),
     ],
 )
@@ -90,6 +104,7 @@ def test_mistakes_are_told_and_nothing_is_written(
 ) -> None:
     (folder / "wrong.yaml").write_text(SPEC.replace("neck.*", "neck.p9"))
     (folder / "broken.yaml").write_text("backbone: [[-1, 1, Conv")
+    (folder / "half.yaml").write_text("teacher: yolo11m.pt")
     (folder / "my_models.py").write_text(UNTRACEABLE)
     (folder / "untraceable.yaml").write_text(
         SPEC.replace("teacher: yolo11s.yaml", "plugins: [my_models]\nteacher: {python: 'my_models:picky'}")

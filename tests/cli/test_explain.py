@@ -60,19 +60,20 @@ def test_it_tells_all_that_the_passes_did(spec: str) -> None:
 def test_every_tap_is_in_the_table_whole(spec: str) -> None:
     words = " ".join(shown(spec).lines).split()
     for mark in marks_of(planned(spec).graph):
-        assert {name for _, _, name in mark.taps} <= set(words)
+        assert {tap.name for tap in mark.taps} <= set(words)
 
 
 def test_long_taps_stand_below_each_other() -> None:
     tap = "model.10.m.0.attn.proj.conv"
     mark = marks_of(planned("minimal.yaml").graph)[0]
-    (_, ours, _), (_, theirs, _) = mark.taps
-    long = replace(mark, edge="attention", taps=(("student", ours, tap), ("teacher", theirs, f"{tap}.long")))
+    ours, theirs = mark.taps
+    taps = (replace(ours, name=tap), replace(theirs, name=f"{tap}.long"))
+    long = replace(mark, edge="attention", taps=taps)
     screen = Screen()
     screen.print(terms_of([long]).table(), soft_wrap=False)
     assert screen.lines[2].split()[:3] == ["attention", tap, "conv1x1"]
     assert screen.lines[3].split() == ["↔", f"{tap}.long"]
-    longest = replace(long, taps=(("student", ours, "stages." * 12 + "conv"),))
+    longest = replace(long, taps=(replace(ours, name="stages." * 12 + "conv"),))
     screen = Screen()
     screen.print(terms_of([longest]).table(), soft_wrap=False)
     assert screen.widest <= 80

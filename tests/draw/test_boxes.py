@@ -1,10 +1,21 @@
 from __future__ import annotations
 
+import pytest
 import torch
+import yaml
 from ultralytics.nn.tasks import DetectionModel
 
+from kdgraph.compiler.api import plan
 from kdgraph.draw.boxes import Box
+from kdgraph.graph.ir import Term
+from kdgraph.spec.parse import parse
 from tests.draw.pictures import model_scene
+
+DATA = {
+    "yolo11n-pose.yaml": "coco8-pose.yaml",
+    "yolo26n-seg.yaml": "coco8-seg.yaml",
+    "yolov10n.yaml": "coco8.yaml",
+}
 
 
 def box(model: str, key: str) -> Box:
@@ -61,4 +72,45 @@ def test_operations_are_those_of_the_convolutions() -> None:
 def test_stages_have_the_names_of_what_is_in_them() -> None:
     assert box("yolo11n.yaml", "stage.3.p3").names == ("head.cls.p3", "head.dfl.p3")
     neck = box("yolo11n.yaml", "stage.1.p3")
-    assert (neck.title, neck.names, neck.type) == ("neck P3, top-down", ("neck.p3",), "16 C3k2, 15 Concat, 14 Upsample")
+    assert (neck.title, neck.names, neck.type) == (
+        "neck P3, top-down",
+        ("neck.p3",),
+        "16 C3k2, 15 Concat, 14 Upsample",
+    )
+
+
+def test_what_no_edge_can_tap_has_no_name() -> None:
+    assert box("yolo11n.yaml", "images").names == ()
+    assert box("yolo11n.yaml", "node:chunk").names == ()  # two tensors
+    assert box("yolo11n.yaml", "node:chunk").layout == ""
+
+
+def test_what_is_no_map_has_no_stride() -> None:
+    attention = [
+        found
+        for found in model_scene("yolo11n.yaml").boxes.values()
+        if ".attn." in found.path
+        and found.shape
+        and len(found.shape) == 3
+        and found.shape[1] != found.shape[2]
+    ]
+    assert attention
+    assert {found.stride for found in attention} == {None}
+
+
+def test_tasks_have_their_taps_at_their_boxes() -> None:
+    assert box("yolo11n-pose.yaml", "model.23.cv4.1").names[0] == "head.kpt.p4"
+    assert box("yolo11n-pose.yaml", "head.kpt").names[0] == "head.kpt"
+    assert box("yolov8n-obb.yaml", "model.22.cv4.0").names[0] == "head.angle.p3"
+
+
+@pytest.mark.parametrize("model", ["yolo11n-pose.yaml", "yolo26n-seg.yaml", "yolov10n.yaml"])
+def test_every_name_that_a_box_has_works_in_a_spec(model: str) -> None:
+    scene = model_scene(model)
+    shown = scene.views["layers"].plane.boxes
+    names = dict.fromkeys(name for key in shown for name in scene.boxes[key].names)
+    edges = {f"e{i}": {"taps": name, "criterion": "mimic"} for i, name in enumerate(names)}
+    teacher = {"model": model, "train": {"epochs": 1}}
+    spec = {"student": model, "teacher": teacher, "data": DATA[model], "edges": edges}
+    planned = plan(parse(yaml.safe_dump(spec)), weights=False)
+    assert len(planned.graph.of(Term)) == len(names)

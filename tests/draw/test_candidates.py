@@ -39,3 +39,12 @@ def test_a_model_of_ones_own_is_paired_by_level() -> None:
     assert found["backbone.p3"].taps == ("backbone.p3", "layer2")
     assert found["neck.p5"].boxes[1] == "teacher:layer4.1"
     assert found["neck.p5"].channels == (256, 512)
+
+
+def test_what_has_no_common_meaning_is_no_pair() -> None:
+    turned = {pair.name for pair in pairs(traced("yolo11n-obb.yaml"), traced("yolo11s.yaml"))}
+    assert "neck.p3" in turned
+    assert not {name for name in turned if name.startswith(("head.dfl", "head.box"))}
+    names = {pair.name for pair in pairs(traced("yolo11n.yaml"), traced("yolo11n-cls.yaml"))}
+    assert "backbone.p3" in names
+    assert not {name for name in names if name.startswith("head")}

@@ -34,6 +34,7 @@ def test_a_term_says_what_the_spec_says() -> None:
         ("{p3: 0.4, p4: 0.3, p5: 0.2}", ["0.4", "0.3", "0.2"]),
         ("[1, 2, 3]", ["1", "2", "3"]),
         ("{cosine: {from: 1, to: 0.1}}", ["cosine 1 → 0.1"] * 3),
+        ("{linear: {from: 0, to: 2, epochs: [5, 20]}}", ["linear 0 → 2 over epochs 5 to 20"] * 3),
     ],
 )
 def test_weights_in_words(written: str, weights: list[str]) -> None:
@@ -45,6 +46,14 @@ def test_when_an_edge_counts() -> None:
     assert one("  a: {taps: neck.p3, criterion: pkd, from: 5}\n").span == "from epoch 5"
     mark = one("  a: {taps: neck.p3, criterion: pkd, from: 2, until: -10}\n")
     assert mark.span == "from epoch 2 until 10 epochs before the end"
+    warm = one("  a: {taps: neck.p3, criterion: pkd, until: 9, warmup: 1}\n")
+    assert warm.span == "until epoch 9, warming up over 1 epoch"
+
+
+def test_phases_in_which_an_edge_counts() -> None:
+    phases = "phases: [{name: first, until: 5, edges: [a]}, {name: rest, edges: all}]\n"
+    edges = "  a: {taps: neck.p3, criterion: pkd}\n  b: {taps: neck.p4, criterion: pkd}\n"
+    assert [mark.span for mark in marks(edges + phases)] == ["", "in phase rest"]
 
 
 def test_an_adapter_costs_what_it_costs_in_the_distiller() -> None:
@@ -59,7 +68,7 @@ def test_an_adapter_costs_what_it_costs_in_the_distiller() -> None:
 
 def test_taps_are_the_nodes_that_are_compared() -> None:
     mark = one("  a: {taps: {student: model.10, teacher: backbone.p5}, criterion: pkd}\n")
-    assert [(role, node.name, name) for role, node, name in mark.taps] == [
+    assert [(tap.role, tap.node.name, tap.name) for tap in mark.taps] == [
         ("student", "model_10_cv2_act", "model.10"),
         ("teacher", "model_10_cv2_act", "backbone.p5"),
     ]
@@ -68,22 +77,29 @@ def test_taps_are_the_nodes_that_are_compared() -> None:
 
 def test_behind_a_splice_the_students_tap_is_where_it_enters() -> None:
     mark = one("  a: {taps: head.cls.p3, splice: head.cls.p3.0, criterion: qfl}\n")
-    assert [(role, name) for role, _, name in mark.taps] == [
+    assert [(tap.role, tap.name) for tap in mark.taps] == [
         ("student", "head.cls.p3.0"),
         ("teacher", "head.cls.p3"),
     ]
 
 
+def test_a_splice_at_several_levels_is_one_side() -> None:
+    mark = one("  a: {taps: head.cls, splice: head.cls.*.0, criterion: qfl}\n")
+    assert mark.names("student") == ["head.cls.p3.0", "head.cls.p4.0", "head.cls.p5.0"]
+    assert mark.title == "a: head.cls.p3.0, … ← head.cls"
+    assert mark.adapter_params > 0  # in front of the splice
+
+
 def test_an_average_has_a_tap_of_each_teacher() -> None:
     models = "student: yolo11n.yaml\nteachers: {a: yolo11s.yaml, b: yolov8n.yaml}\nedges:\n"
     mark = one("  e: {taps: head.cls, criterion: qfl, teacher: [a, b]}\n", models)
-    assert [role for role, _, _ in mark.taps] == ["student", "a", "b"]
+    assert [tap.role for tap in mark.taps] == ["student", "a", "b"]
 
 
 def test_across_families_alignments_are_looked_through() -> None:
     models = "student: yolo11n.yaml\nteacher: {model: yolo26s-p2.yaml, imgsz: 960}\nedges:\n"
     mark = one("  e: {taps: head.cls, criterion: qfl}\n", models)
-    assert [(role, name) for role, _, name in mark.taps] == [("student", "head.cls"), ("teacher", "head.cls")]
+    assert [(tap.role, tap.name) for tap in mark.taps] == [("student", "head.cls"), ("teacher", "head.cls")]
 
 
 def test_a_component_in_words() -> None:

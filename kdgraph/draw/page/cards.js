@@ -71,6 +71,7 @@ function boxFacts(it) {
       "Stride",
       it.stride ? `${it.stride}${it.level ? ` (${it.level.toUpperCase()})` : ""}` : it.level?.toUpperCase(),
     ],
+    ["Alike", it.alike?.length ? it.alike.map((path) => copyRow(path)) : ""],
     ["Parameters", it.params ? whole(it.params) : "none"],
     ["Cost", it.flops ? flops(it.flops) : ""],
     ["Nodes", it.nodes > 1 ? whole(it.nodes) : ""],
@@ -153,7 +154,7 @@ function termCard(term) {
         ],
       ]),
     ),
-    ...it.boxes.map((key, i) => tapCard(key, it.taps[i], i ? "teacher" : "student")),
+    ...it.boxes.map((key, i) => tapCard(key, it.taps[i], it.sides?.[i] ?? (i ? "teacher" : "student"))),
   ];
 }
 

@@ -11,8 +11,12 @@ const scalar = (name) => (/^[A-Za-z_][\w.-]*$/.test(name) ? name : JSON.stringif
 function yamlOf(student, teacher) {
   const [ours, theirs] = [student.names[0], teacher.names[0]];
   const taps = ours === theirs ? scalar(ours) : `{student: ${scalar(ours)}, teacher: ${scalar(theirs)}}`;
-  return `edges:\n  ${edgeName(ours)}:\n    taps: ${taps}\n    criterion: ${scene.criteria[student.layout]}\n${taught(teacher)}`;
+  return `edges:\n  ${edgeName(ours)}:\n    taps: ${taps}\n    criterion: ${criterionFor(student)}\n${taught(teacher)}`;
 }
+
+// Features that are no maps have no channels to compare one by one.
+const criterionFor = (box) =>
+  box.layout === "features" && box.shape?.length !== 3 ? "mimic" : scene.criteria[box.layout];
 
 // With several teachers an edge says whose box it is.
 const taught = (teacher) => (roles.length > 2 ? `    teacher: ${scalar(teacher.role)}\n` : "");

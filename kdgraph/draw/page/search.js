@@ -9,7 +9,7 @@ const index = Object.entries(scene.boxes).map(([key, it], order) => ({
   key,
   order,
   depth: depth(key),
-  words: [...it.names, it.path, it.title, it.type].filter(Boolean).map((word) => word.toLowerCase()),
+  words: [...it.names, it.path, it.title, it.type, ...(it.alike ?? [])].filter(Boolean).map((word) => word.toLowerCase()),
 }));
 
 function look(query) {
