@@ -87,7 +87,7 @@ def terms_of(marks: Sequence[Mark]) -> Listing:
 
 def _taps(mark: Mark) -> str:
     sides = (", ".join(mark.names(side)) for side in ("student", "teacher"))
-    return " ↔ ".join(dict.fromkeys(sides))
+    return " ↔ ".join(dict.fromkeys(filter(None, sides)))
 
 
 def sizes_of(planned: Plan) -> Listing:
