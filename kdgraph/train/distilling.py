@@ -19,6 +19,7 @@ from kdgraph.compiler.api import plan
 from kdgraph.compiler.distiller import Distiller
 from kdgraph.graph.models import build_model
 from kdgraph.graph.pair import build_student
+from kdgraph.spec.schedule import ended
 from kdgraph.spec.schema import ModelSpec, Spec
 from kdgraph.train.folder import RunFolder
 from kdgraph.train.observer import Observer
@@ -132,11 +133,20 @@ class Distilling(BaseTrainer):  # type: ignore[misc]
 
     def _retire(self) -> None:
         """Compile edges away that have ended; optimiser, adapters and columns stay as they are."""
+        ending = self._ending()
+        if ending and self._observer is not None:
+            self._observer.ending(self, ending)
         gone = self.distiller.retire(self.epoch, self.epochs)
         if gone:
             unwrap_model(self.model).watch.forget(gone)
             left = ", ".join(self.distiller.active) or "none: the student trains on alone"
             LOGGER.info(f"kdgraph: ended and compiled away: {', '.join(gone)}; edges left: {left}")
+
+    def _ending(self) -> list[str]:
+        """The edges whose last epoch was the one before; none of those that ended before a resume."""
+        now = [name for name in self.distiller.active if ended(self.spec, name, self.epoch, self.epochs)]
+        before = self.epoch - 1
+        return [name for name in now if before >= 0 and not ended(self.spec, name, before, self.epochs)]
 
     def progress_string(self) -> str:
         """The head of the progress line; an edge goes by its own name there, cut to the column's width."""

@@ -18,6 +18,7 @@ __all__ = ["TASK", "EdgeLog", "EdgeRow", "read_edges", "record_edges"]
 TASK = "(task)"
 """In place of an edge's name: the student's own loss, which Ultralytics computes."""
 
+_EPOCHS = 10**9  # no run has as many
 _SCALE = 2.0**12  # gradients of means are small: behind float16 they would come out as 0
 
 
@@ -26,7 +27,8 @@ class EdgeRow(NamedTuple):
 
     `loss` and `weighted` are means over the epoch's steps of the loss per image, before and after its weight
     (and balance); `gradient` is the norm of what the weighted loss alone sends into the student's parameters
-    at the epoch's first step, `share` its part of the sum over the epoch's rows.
+    at the step in the middle of the epoch, `share` its part of the sum over the epoch's rows. Both are nan
+    where the epoch was broken off before that.
     """
 
     epoch: int
@@ -38,18 +40,20 @@ class EdgeRow(NamedTuple):
 
 
 class EdgeLog:
-    """Adds up the losses of an epoch where they are computed, and measures gradients at its first step.
+    """Adds up the losses of an epoch where they are computed, and measures gradients at its middle step.
 
-    The measurement costs one backward for each edge and one for the task, once per epoch. Nothing is read
-    back before `rows`, so no step waits for the device.
+    At the first one edges that warm up would have no weight yet, and a teacher that follows the student would
+    still be the student. The measurement costs one backward for each edge and one for the task, once per
+    epoch. Nothing is read back before `rows`, so no step waits for the device.
     """
 
     def __init__(self, student: nn.Module) -> None:
         self.student = student
         self.begin()
 
-    def begin(self) -> None:
-        """Forget what was added: an epoch begins, or begins anew."""
+    def begin(self, steps: int = 1) -> None:
+        """Forget what was added: an epoch of so many steps begins, or begins anew."""
+        self._middle = steps // 2
         self._names: tuple[str, ...] = ()
         self._sums: Tensor | None = None
         self._norms: Tensor | None = None
@@ -58,8 +62,10 @@ class EdgeLog:
     def add(self, out: DistillOutput, task: Tensor) -> None:
         """One step, between its forward and its backward. `task`: the student's own loss per image."""
         weighted, raw = {**out.losses, TASK: task}, {**out.raw, TASK: task}
-        if self._norms is None:
-            self._names, self._norms = tuple(weighted), gradient_norms(weighted, self.student)
+        if self._sums is None:
+            self._names = tuple(weighted)
+        if self._steps == self._middle:
+            self._norms = gradient_norms(weighted, self.student)
         values = [part[name].detach().float() for name in self._names for part in (raw, weighted)]
         now = torch.stack(values).view(-1, 2)
         self._sums = now if self._sums is None else self._sums + now
@@ -67,12 +73,13 @@ class EdgeLog:
 
     def rows(self, epoch: int) -> list[EdgeRow]:
         """The epoch that has been added up, as number `epoch` (from 1); none without a step."""
-        if self._sums is None or self._norms is None:
+        if self._sums is None:
             return []
-        means, gradients = (self._sums / self._steps).tolist(), self._norms.tolist()
+        means = (self._sums / self._steps).tolist()
+        gradients = [math.nan] * len(means) if self._norms is None else self._norms.tolist()
         total = sum(gradient for gradient in gradients if math.isfinite(gradient))
         return [
-            EdgeRow(epoch, name, loss, weighted, gradient, gradient / total if total else 0.0)
+            EdgeRow(epoch, name, loss, weighted, gradient, gradient / (total or 1.0))
             for name, (loss, weighted), gradient in zip(self._names, means, gradients, strict=True)
         ]
 
@@ -97,12 +104,22 @@ def _norm(loss: Tensor, weights: Sequence[Tensor]) -> Tensor:
 
 
 def read_edges(path: Path) -> list[EdgeRow]:
-    """The rows of an `edges.csv`, none where there is no such file."""
+    """The rows of an `edges.csv`, none where there is no such file; lines that are no rows are left out."""
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = list(csv.reader(file))[1:]
-    return [EdgeRow(int(epoch), edge, *map(float, numbers)) for epoch, edge, *numbers in lines]
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        found = [_row(fields) for fields in csv.reader(file)]
+    return [row for row in found if row is not None]
+
+
+def _row(fields: Sequence[str]) -> EdgeRow | None:
+    """None for the head, and for what somebody has written there by hand."""
+    try:
+        epoch, edge, loss, weighted, gradient, share = fields
+        row = EdgeRow(int(epoch), edge, float(loss), float(weighted), float(gradient), float(share))
+    except ValueError:
+        return None
+    return row if 0 < row.epoch < _EPOCHS else None
 
 
 def record_edges(path: Path, epoch: int, rows: Iterable[EdgeRow]) -> None:

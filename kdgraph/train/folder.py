@@ -20,6 +20,9 @@ from kdgraph.train.environment import environment
 
 __all__ = ["RunFolder"]
 
+_MADE = ("scores.json", "edges.csv", "edge_losses.png", "gradient_shares.png", "report.html")
+_MAPS = (".epoch1.png", ".last.png")
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -43,6 +46,8 @@ class RunFolder:
     def write(self, spec: Spec, teachers: Mapping[str, str], data: str, task: str = "detect") -> None:
         """Note the experiment when its run begins. Raises RunError (KD504) when that cannot be written.
 
+        What kdgraph left there of a run before goes; Ultralytics' files stay until it writes them anew.
+
         teachers: role -> path of its checkpoint. task: what the student does, by which its trainer is chosen.
         """
         try:
@@ -59,6 +64,8 @@ class RunFolder:
 
     def _write(self, spec: Spec, facts: dict[str, Any]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
+        for file in self._made():
+            file.unlink(missing_ok=True)
         if spec.path is not None:
             (self.path / "spec.yaml").write_text(spec.path.read_text(encoding="utf-8"), encoding="utf-8")
         origin = {
@@ -68,6 +75,12 @@ class RunFolder:
         began = datetime.now().astimezone().isoformat(timespec="seconds")
         noted = {**origin, **facts, "began": began, "environment": environment()}
         (self.path / "kdgraph.json").write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
+
+    def _made(self) -> list[Path]:
+        """What kdgraph has made here beside its notes."""
+        maps = [file for ending in _MAPS for file in (self.path / "maps").glob(f"*{ending}")]
+        files = [self.learnt, *(self.path / name for name in _MADE), *maps]
+        return [file for file in files if file.is_file()]
 
     def notes(self) -> dict[str, str]:
         """The text of each file that `write` wrote, by name."""
@@ -91,17 +104,21 @@ class RunFolder:
                 "give the folder that `kdgraph run` printed, with spec.yaml and weights/ in it",
             )
         try:
-            facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            facts = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise _no_resume(f"{file} is broken: {error}", "restore it, or start a new run") from error
+            raise _broken(file, str(error)) from error
+        if not isinstance(facts, dict) or not isinstance(facts.get("source", 0), str | None):
+            raise _broken(file, "it does not say where the spec came from")
         return facts
 
     def teachers(self) -> dict[str, str]:
         """The checkpoint of each teacher that has one, by role."""
         facts = self.facts()
-        if "teachers" not in facts:  # a run of kdgraph 0.1, which had one
-            return {"teacher": facts["teacher"]}
-        return dict(facts["teachers"])
+        # a run of kdgraph 0.1 had one
+        found = facts["teachers"] if "teachers" in facts else {"teacher": facts.get("teacher")}
+        if not isinstance(found, dict) or not all(isinstance(path, str) for path in found.values()):
+            raise _broken(self.path / "kdgraph.json", "it does not say which teachers there are")
+        return found
 
     def task(self) -> str:
         """What the student does: detect, segment, pose or obb."""
@@ -111,7 +128,7 @@ class RunFolder:
         """The spec of the run; relative paths in it still start from where it was first read."""
         facts = self.facts()
         if facts["source"] is None:
-            spec = Spec.model_validate(facts["spec"])
+            spec = Spec.model_validate(facts.get("spec"))
             for name in spec.plugins:
                 plugins.load(name, Path.cwd())
             return spec
@@ -146,6 +163,10 @@ class RunFolder:
             return {}
         states: dict[int, dict[str, Any]] = torch.load(self.learnt, map_location="cpu", weights_only=True)
         return states
+
+
+def _broken(file: Path, why: str) -> RunError:
+    return _no_resume(f"{file} is broken: {why}", "restore it, or start a new run")
 
 
 def _no_resume(what: str, mend: str) -> RunError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,7 @@ class Observer:
     def see(self, event: str, trainer: Distilling) -> None:
         """Do what is to be done at a moment that a trainer calls by Ultralytics' name."""
         if event == "on_train_epoch_start":
-            _log(trainer).begin()
+            _log(trainer).begin(len(trainer.train_loader))
         moment = _MOMENTS.get(event)
         if moment is not None and RANK in {-1, 0}:
             moment(self, trainer)
@@ -68,12 +68,17 @@ class Observer:
 
     def validated(self, trainer: Distilling) -> None:
         if trainer.epoch == 0:
-            self._maps(trainer, "epoch1")
+            self._maps(trainer, "epoch1", 1)
+
+    def ending(self, trainer: Distilling, edges: Collection[str]) -> None:
+        """These edges are about to be compiled away: the epoch before was their last."""
+        if RANK in {-1, 0}:
+            self._maps(trainer, "last", trainer.epoch, edges)
 
     def last(self, trainer: Distilling) -> None:
         """The training has ended; `trainer.epoch` is its last."""
         if RANK in {-1, 0}:
-            self._maps(trainer, "last")
+            self._maps(trainer, "last", trainer.epoch + 1)
             self.curves(trainer)
 
     def curves(self, trainer: Distilling) -> None:
@@ -84,17 +89,22 @@ class Observer:
             self._keep(trainer, loss_curves(rows), "edge_losses.png")
             self._keep(trainer, gradient_shares(rows), "gradient_shares.png")
 
-    def _maps(self, trainer: Distilling, moment: str) -> None:
+    def _maps(
+        self, trainer: Distilling, moment: str, epoch: int, edges: Collection[str] | None = None
+    ) -> None:
+        """What is compared after `epoch` (from 1), by all edges or only by some."""
         if not trainer.args.plots:
             return
         # what a broken image file or a full device raises
         with tolerated("maps", OSError, torch.OutOfMemoryError), unchanged_randomness():
             for term, sides, rows in _terms(trainer.distiller, self.graph, trainer.ema.ema, _images(trainer)):
-                title = f"{term.name} · {term.criterion.name} · epoch {trainer.epoch + 1}"
+                if edges is not None and term.edge.name not in edges:
+                    continue
+                title = f"{term.name} · {term.criterion.name} · epoch {epoch}"
                 drawn = map_figure(rows, sides, title)
                 pixels = self._keep(trainer, drawn, f"maps/{file_name(term.name)}.{moment}.png")
                 if pixels is not None:
-                    tensorboard.picture(f"maps/{term.name}", pixels, trainer.epoch + 1)
+                    tensorboard.picture(f"maps/{term.name}", pixels, epoch)
 
     def _keep(self, trainer: Distilling, drawn: Any, name: str) -> Any:
         """Write a picture, and tell Ultralytics' loggers of it."""

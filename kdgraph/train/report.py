@@ -31,6 +31,9 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
 """What a model of each task is measured by: what it is called, and its name in Ultralytics' metrics."""
 
 
+_LARGEST = 10**18  # parameters or operations; a larger number was not counted
+
+
 @dataclass(frozen=True)
 class Score:
     """A model's size and what it reaches on the validation set, in the order of its task's MEASURES.
@@ -71,9 +74,21 @@ def noted_scores(folder: Path) -> list[Score]:
     """What `note_scores` kept; empty when the run has not come so far, or the file is broken."""
     try:
         rows = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-        return [Score(**{**row, "measures": tuple(row["measures"])}) for row in rows]
+        found = [Score(**{**row, "measures": tuple(row["measures"])}) for row in rows]
     except (OSError, ValueError, TypeError, KeyError):
         return []
+    return found if all(map(_is_sound, found)) else []
+
+
+def _is_sound(score: Score) -> bool:
+    """Whether the parts of a score that was read are what they are said to be."""
+    sizes = (score.params, score.flops)
+    return (
+        isinstance(score.name, str)
+        and isinstance(score.why, str)
+        and all(isinstance(size, int) and 0 <= size < _LARGEST for size in sizes)
+        and all(isinstance(value, float | int | None) for value in score.measures)
+    )
 
 
 def _teacher(result: RunResult, role: str, student: Any, imgsz: int) -> Score:

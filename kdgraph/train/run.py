@@ -90,6 +90,12 @@ def resume(path: Path) -> RunResult:
         raise RunError(
             Diagnostic("KD502", f"the run in {path} has ended", hint="start a new run with more epochs")
         )
+    if not isinstance(facts.get("data"), str):
+        raise RunError(
+            Diagnostic(
+                "KD502", f"{path / 'kdgraph.json'} is broken: it names no data", hint="start a new run"
+            )
+        )
     with restricted_loading(_trusts(spec)):
         overrides = {"model": str(folder.last), "resume": str(folder.last), "data": facts["data"]}
         overrides["save_dir"] = str(folder.path)

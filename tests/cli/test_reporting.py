@@ -73,7 +73,29 @@ def test_out_says_where(
     assert not (folder / "report.html").exists()
 
 
-@pytest.mark.parametrize(("out", "why"), [("none/page.html", "No such file"), (".", "Is a directory")])
+def test_the_folder_of_the_page_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "new" / "deep" / "page.HTM"
+    assert call(monkeypatch, "report", run_folder(tmp_path), "--out", out) == 0
+    assert read(out.read_text(encoding="utf-8")).one("h1").text == "my-spec"
+
+
+@pytest.mark.parametrize("out", ["run/weights/last.pt", "run/spec.yaml", "new/page", "run/", "."])
+def test_only_a_page_is_written(
+    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run_folder(tmp_path)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    monkeypatch.setattr("kdgraph.cli.reporting.report_page", lambda folder: pytest.fail("it was made"))
+    assert call(monkeypatch, "report", folder, "--out", tmp_path / out) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error[KD601] a report is a page, and ")
+    assert "hint: end the file's name in .html or .htm" in told
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("out", "why"), [("my-spec.yaml/page.html", "File exists"), ("page.html", "Is a directory")]
+)
 def test_a_page_that_cannot_be_written(
     out: str,
     why: str,
@@ -82,11 +104,12 @@ def test_a_page_that_cannot_be_written(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = run_folder(tmp_path)
+    (tmp_path / "page.html").mkdir()
     assert call(monkeypatch, "report", folder, "--out", tmp_path / out) == 2
     told = capsys.readouterr()
     assert told.out == ""
-    assert told.err.startswith(f"error[KD504] {tmp_path / out} cannot be written ({why}")
-    assert "hint: give a file" in told.err
+    assert told.err.startswith(f"error[KD602] {tmp_path / out} cannot be written ({why}")
+    assert "hint: give another file with --out" in told.err
 
 
 def test_a_folder_that_is_no_run(

@@ -108,9 +108,7 @@ def test_a_step_is_that_of_ultralytics_trainer(setup_of: Any) -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=10.0)
         optimizer.step()
         optimizer.zero_grad()
-    for (name, mine), other in zip(
-        ours.arm.student.named_parameters(), model.parameters(), strict=True
-    ):
+    for (name, mine), other in zip(ours.arm.student.named_parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-7, msg=name)
 
 
@@ -131,8 +129,8 @@ def test_arms_that_cannot_be_had_say_why(models: list[str], tmp_path: Path, caps
     spec = tmp_path / "two.yaml"
     spec.write_text(
         f"student: {models[1]}\nteachers: {{one: {models[3]}, two: {models[3]}}}\n"
-        "edges:\n  a: {taps: neck.*, from: one, criterion: cwd}\n"
-        "  b: {taps: neck.*, from: two, criterion: cwd}\n"
+        "edges:\n  a: {taps: neck.*, teacher: one, criterion: cwd}\n"
+        "  b: {taps: neck.*, teacher: two, criterion: cwd}\n"
     )
     flags = [*models[4:], "--spec", str(spec), "--json", str(tmp_path / "a.json")]
     assert run([*flags, "--arms", "builtin,eager"]) == 0
@@ -154,7 +152,9 @@ def test_the_rival_runs_where_it_is_installed_and_else_says_how_to(
         assert result["left_out"].keys() == {"hooks"}
         assert "pip install 'kdgraph[bench]'" in capsys.readouterr().out
     else:
-        assert [(c["arm"], c["base"], c["rounding"]) for c in result["checks"]] == [("hooks", "builtin", True)]
+        assert [(c["arm"], c["base"], c["rounding"]) for c in result["checks"]] == [
+            ("hooks", "builtin", True)
+        ]
 
 
 def test_amp_is_checked_in_float32_and_runs(models: list[str], tmp_path: Path) -> None:
@@ -173,9 +173,7 @@ def test_amp_is_checked_in_float32_and_runs(models: list[str], tmp_path: Path) -
         ("eager", {"student forward", "teacher forward", "adapters", "criteria", "task loss", "backward"}),
     ],
 )
-def test_a_profile_names_the_regions(
-    arm: str, regions: set[str], models: list[str], tmp_path: Path
-) -> None:
+def test_a_profile_names_the_regions(arm: str, regions: set[str], models: list[str], tmp_path: Path) -> None:
     out = ["--json", str(tmp_path / "a.json"), "--plot", str(tmp_path / "a.svg")]
     assert run([*models, "--profile", arm, *out]) == 0
     profile = json.loads((tmp_path / "a.json").read_text())["profile"]
@@ -263,3 +261,16 @@ def test_the_part_of_the_teacher_is_what_edges_read(setup_of: Any) -> None:
         same = [out for out in outputs if out.shape == feature.shape]
         assert any(torch.allclose(out, feature, rtol=1e-3, atol=1e-4) for out in same)
     assert not any("student" in str(node.target) for node in part.graph.nodes)
+
+
+@pytest.mark.slow
+def test_what_inductor_compiles_computes_the_same(models: list[str], tmp_path: Path, capsys: Capture) -> None:
+    out = ["--json", str(tmp_path / "a.json")]
+    assert run([*models, "--arms", "plain,eager,compiled,limit", *out]) == 0
+    result = json.loads((tmp_path / "a.json").read_text())
+    pairs = {(check["arm"], check["base"]) for check in result["checks"] if check["rounding"]}
+    assert {("compiled", "eager"), ("limit", "plain")} <= pairs
+    waits = {name: arm["inductor_s"] for name, arm in result["arms"].items()}
+    assert waits["plain"] is waits["eager"] is None
+    assert waits["compiled"] > 0
+    assert "Inductor compiles first" in capsys.readouterr().err

@@ -46,18 +46,22 @@ def naive_norm(loss: Tensor, model: nn.Module) -> float:
 
 
 @pytest.mark.parametrize("balance", ["", "uncertainty"])
-def test_an_epoch_is_the_mean_of_its_steps_and_the_gradient_of_its_first(balance: str) -> None:
+@pytest.mark.parametrize(("steps", "middle"), [(1, 0), (2, 1), (3, 1), (4, 2)])
+def test_an_epoch_is_the_mean_of_its_steps_and_the_gradient_of_its_middle(
+    steps: int, middle: int, balance: str
+) -> None:
     model = TrainingModel(distiller(**({"balance": balance} if balance else {})))
-    batches = [batch(seed=seed) for seed in range(3)]
+    batches = [batch(seed=seed) for seed in range(steps)]
     outs = [model.distiller(each) for each in batches]
     tasks = [
         model.student.loss(each, out.predictions)[0].sum() / 2
         for each, out in zip(batches, outs, strict=True)
     ]
-    losses = {**outs[0].losses, TASK: tasks[0]}
+    losses = {**outs[middle].losses, TASK: tasks[middle]}
     wanted = {name: naive_norm(loss, model.student) for name, loss in losses.items()}
     assert min(wanted["neck"], wanted["cls"], wanted[TASK]) > 0
 
+    model.log.begin(steps)
     for each in batches:
         model(each)
     rows = {row.edge: row for row in model.log.rows(7)}
@@ -68,8 +72,8 @@ def test_an_epoch_is_the_mean_of_its_steps_and_the_gradient_of_its_first(balance
             (t if name == TASK else out.losses[name]).item() for out, t in zip(outs, tasks, strict=True)
         ]
         assert row.epoch == 7
-        assert row.loss == pytest.approx(sum(raw) / 3, rel=1e-4)
-        assert row.weighted == pytest.approx(sum(weighted) / 3, rel=1e-4, abs=1e-9)
+        assert row.loss == pytest.approx(sum(raw) / steps, rel=1e-4)
+        assert row.weighted == pytest.approx(sum(weighted) / steps, rel=1e-4, abs=1e-9)
         assert row.gradient == pytest.approx(wanted[name], rel=1e-4)
         assert row.share == pytest.approx(wanted[name] / sum(wanted.values()), rel=1e-4)
     assert rows["late"].weighted == rows["late"].gradient == rows["late"].share == 0 < rows["late"].loss
@@ -118,6 +122,17 @@ def test_an_epoch_without_steps_has_no_rows() -> None:
     assert EdgeLog(nn.Linear(1, 1)).rows(1) == []
 
 
+def test_an_epoch_that_is_broken_off_before_its_middle_has_losses_and_no_gradients() -> None:
+    weight = nn.Linear(1, 1)
+    log, loss = EdgeLog(weight), weight(torch.ones(1, 1)).sum()
+    log.begin(4)
+    log.add(DistillOutput(None, {"e": loss * 2}, {"e": loss}, loss), loss)
+    for row, factor in zip(log.rows(1), (2, 1), strict=True):
+        assert (row.loss, row.weighted) == pytest.approx((loss.item(), factor * loss.item()))
+        assert math.isnan(row.gradient)
+        assert math.isnan(row.share)
+
+
 def test_a_gradient_that_overflows_has_no_part_in_the_shares() -> None:
     weight = nn.Linear(1, 1)
     log, loss = EdgeLog(weight), weight(torch.ones(1, 1)).sum()
@@ -156,6 +171,22 @@ def test_an_epoch_that_is_done_again_is_there_once(tmp_path: Path) -> None:
         "epoch,edge,loss,weighted,gradient,share", '1,"a, b",0,0.5,1.5,0.5',
     ]  # fmt: skip
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_lines_that_are_no_rows_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "edges.csv"
+    record_edges(path, 1, rows(1, "neck", TASK))
+    record_edges(path, 2, rows(2, "neck", TASK))
+    wanted = read_edges(path)
+    broken = ["7,neck", "2,neck,a,1,1,1", "x", "", "1,2,3,4,5,6,7", "0,neck,1,1,1,1", f"{10**400},n,1,1,1,1"]
+    head, *lines = path.read_text().splitlines()
+    path.write_bytes("\n".join([head, *lines[:2], *broken, *lines[2:], "3,neck,1.5"]).encode() + b"\xff")
+    assert read_edges(path) == wanted
+    record_edges(path, 3, rows(3, "neck"))
+    assert read_edges(path)[:-1] == wanted
+    assert len(path.read_text().splitlines()) == 6
+    path.write_text("\n".join(lines))
+    assert read_edges(path) == wanted, "also where the head is gone"
 
 
 RUN = """\

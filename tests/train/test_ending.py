@@ -86,6 +86,9 @@ def test_a_run_resumes_behind_that_moment(
             tensors = {name: value for name, value in saved.items() if isinstance(value, torch.Tensor)}
             assert all(torch.equal(learnt[name].cpu(), value) for name, value in tensors.items())
             assert learnt["balance._extra_state"] == saved["balance._extra_state"] != {"steps": 0}
+        if event == "on_train_epoch_start":
+            assert running.distiller.active == ("neck", "dfl")
+            assert running._ending() == [], "neck's last epoch was not the one before"
         if event == "on_train_batch_end":
             seen.append(state(running))
         original(running, event)

@@ -52,6 +52,35 @@ def test_notes_that_are_broken(folder: RunFolder) -> None:
         folder.facts()
 
 
+@pytest.mark.parametrize("text", ["[]", '"a"', "1", "null", "{}", '{"source": 1}', '{"source": []}'])
+def test_notes_that_are_none(text: str, folder: RunFolder) -> None:
+    (folder.path / "kdgraph.json").write_text(text)
+    with pytest.raises(RunError, match=r"error\[KD502\] .*kdgraph.json is broken: it does not say"):
+        folder.facts()
+
+
+@pytest.mark.parametrize("teachers", [{}, {"teachers": ["a"]}, {"teachers": {"a": 1}}, {"teacher": None}])
+def test_notes_without_teachers(teachers: dict[str, Any], folder: RunFolder) -> None:
+    facts = folder.facts()
+    del facts["teachers"]
+    (folder.path / "kdgraph.json").write_text(json.dumps({**facts, **teachers}))
+    with pytest.raises(RunError, match=r"error\[KD502\] .*does not say which teachers"):
+        folder.teachers()
+
+
+def test_a_run_that_begins_anew_takes_away_what_the_one_before_has_left(folder: RunFolder) -> None:
+    ours = ["scores.json", "edges.csv", "edge_losses.png", "gradient_shares.png", "report.html"]
+    ours += ["maps/neck.p3.epoch1.png", "maps/neck.p3.last.png", "weights/learnt.pt"]
+    others = ["weights/last.pt", "weights/best.pt", "results.csv", "maps/mine.png", "notes.txt"]
+    for name in (*ours, *others):
+        (folder.path / name).parent.mkdir(exist_ok=True)
+        (folder.path / name).write_text("old")
+    folder.write(folder.spec(), {"big": "new.pt"}, "data.yaml")
+    files = {str(file.relative_to(folder.path)) for file in folder.path.rglob("*") if file.is_file()}
+    assert files == {*others, "kdgraph.json", "spec.yaml"}
+    assert folder.teachers() == {"big": "new.pt"}
+
+
 def test_a_folder_of_an_older_version(folder: RunFolder) -> None:
     facts: dict[str, Any] = folder.facts()
     del facts["teachers"], facts["task"]

@@ -227,7 +227,7 @@ teachers: {{big: {{model: {teacher}}}, ema: {{model: student.ema}}}}
 data: {data}
 edges:
   neck: {{teacher: big, taps: neck.*, criterion: mimic}}
-  cls: {{teacher: big, taps: head.cls, criterion: bce}}
+  cls: {{teacher: big, taps: head.cls, criterion: bce, warmup: 1}}
   ema: {{teacher: ema, taps: neck.p3, criterion: attention, until: 1}}
 train: {{epochs: 2, imgsz: 64, batch: 4, nbs: 4, optimizer: AdamW, lr0: 0.001, plots: {plots}}}
 """
@@ -263,13 +263,24 @@ def shown(place: Path) -> Path:
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_run_has_maps_of_its_first_and_last_epoch(shown: Path) -> None:
-    both = ("neck.p3", "neck.p4", "cls.head.cls")
-    wanted = {"ema.p3.epoch1.png", *(f"{term}.{when}.png" for term in both for when in ("epoch1", "last"))}
-    assert {path.name for path in (shown / "maps").iterdir()} == wanted, "ema has ended before the last"
+    terms = ("neck.p3", "neck.p4", "cls.head.cls", "ema.p3")
+    wanted = {f"{term}.{when}.png" for term in terms for when in ("epoch1", "last")}
+    assert {path.name for path in (shown / "maps").iterdir()} == wanted
     for path in [*(shown / "maps").iterdir(), shown / "edge_losses.png", shown / "gradient_shares.png"]:
         assert pixels(path).std() > 10
     first, last = (pixels(shown / "maps" / f"neck.p3.{when}.png") for when in ("epoch1", "last"))
     assert not np.array_equal(first, last), "the student has learnt"
+    first, last = (pixels(shown / "maps" / f"ema.p3.{when}.png") for when in ("epoch1", "last"))
+    assert np.array_equal(first, last), "its only epoch was the first"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_edges_that_only_begin_have_a_share_of_the_first_epoch(shown: Path) -> None:
+    """The one that warms up has no weight at the epoch's beginning."""
+    rows = {row.edge: row for row in read_edges(shown / "edges.csv") if row.epoch == 1}
+    for name in ("cls", "ema"):
+        assert 0 < rows[name].share < 1
+        assert rows[name].gradient > 0
 
 
 def pixels(file: Any) -> Any:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import struct
+import zlib
 from base64 import b64decode
 from io import BytesIO
 from pathlib import Path
@@ -142,6 +145,15 @@ def picture(file: Path, size: tuple[int, int], mode: str = "RGB", noise: bool = 
     return file
 
 
+def stored(form: str) -> bytes:
+    content = BytesIO()
+    Image.effect_noise((24, 16), 90).convert("RGB").save(content, form)
+    return content.getvalue()
+
+
+PNG, JPEG = stored("PNG"), stored("JPEG")
+
+
 def embedded(figure: str) -> tuple[Image.Image, bytes, dict[str, str]]:
     attrs = read(figure).one("img").attrs
     content = b64decode(attrs["src"].partition("base64,")[2])
@@ -189,13 +201,56 @@ def test_a_picture_that_is_being_written(tmp_path: Path) -> None:
     assert told.startswith("a.png cannot be read: ")
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "neither PNG nor JPEG"),
+        (b"no picture\n", "neither PNG nor JPEG"),
+        (PNG[:8], ""),
+        (PNG[:30], ""),
+        (b"\xff\xd8\xff", ""),
+        (b"\xff\xd8\xff\xe0 and so on", ""),
+    ],
+)
+def test_a_picture_that_is_none(content: bytes, why: str, tmp_path: Path) -> None:
+    file = tmp_path / "val_batch0_pred.jpg"
+    file.write_bytes(content)
+    assert read(Pictures().figure(file, "a")).text.startswith(f"{file.name} cannot be read: {why}")
+
+
+@given(
+    jpeg=st.booleans(),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=9),
+)
+def test_a_picture_with_broken_bytes(
+    jpeg: bool, changes: list[tuple[float, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file, content = tmp_path_factory.getbasetemp() / "broken.png", bytearray(JPEG if jpeg else PNG)
+    for place, value in changes:
+        content[min(int(place * len(content)), len(content) - 1)] = value
+    file.write_bytes(content)
+    page = read(Pictures().figure(file, "a"))
+    assert page.all("img") or page.text.startswith("broken.png cannot be read: ")
+
+
+def test_a_picture_is_too_large_only_where_its_pixels_would_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert read(Pictures().figure(picture(tmp_path / "a.png", (40, 30)), "a")).one("img")
+    start = PNG[12:16] + struct.pack(">II", 20_000, 10_000) + PNG[24:29]
+    (tmp_path / "b.png").write_bytes(PNG[:12] + start + struct.pack(">I", zlib.crc32(start)) + PNG[33:])
+    told = read(Pictures().figure(tmp_path / "b.png", "b")).text
+    assert told == "b.png cannot be read: too large: 20000 x 10000 pixels"
+
+
 def test_maps_stand_in_pairs_also_before_the_last(tmp_path: Path) -> None:
     for name in ("neck.p3.epoch1.png", "neck.p3.last.png", "b.epoch1.png", "other.png"):
         picture(tmp_path / "maps" / name, (9, 9))
     page = read(maps(tmp_path, Pictures()))
     assert [each.text for each in page.all("h4")] == ["b", "neck.p3"]
     captions = [[each.text for each in row.all("figcaption")] for row in page.all("div", "pictures")]
-    assert captions == [["after epoch 1"], ["after epoch 1", "after the last epoch"]]
+    assert captions == [["after epoch 1"], ["after epoch 1", "after the edge's last epoch"]]
 
 
 def test_plots_of_ultralytics(tmp_path: Path) -> None:
@@ -204,3 +259,10 @@ def test_plots_of_ultralytics(tmp_path: Path) -> None:
         picture(tmp_path / name, (9, 9))
     captions = [each.text for each in read(plots(tmp_path, Pictures())).all("figcaption")]
     assert captions == ["Validation images: the student's predictions", "Precision over recall, boxes"]
+
+
+def test_plots_of_a_run_before_are_not_those_of_this_one(tmp_path: Path) -> None:
+    for name, time in (("BoxPR_curve.png", 1000.0), ("val_batch0_pred.jpg", 3000.0)):
+        os.utime(picture(tmp_path / name, (9, 9)), (time, time))
+    captions = [each.text for each in read(plots(tmp_path, Pictures(), since=2000.0)).all("figcaption")]
+    assert captions == ["Validation images: the student's predictions"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -161,8 +162,32 @@ def test_scores_are_noted_and_found_again(tmp_path: Path) -> None:
     assert noted_scores(tmp_path) == []
     note_scores(tmp_path, found)
     assert noted_scores(tmp_path) == found
-    (tmp_path / "scores.json").write_text('[{"name": "a"}]')
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"params": "a"},
+        {"params": 1.5},
+        {"flops": None},
+        {"flops": 10**400},
+        {"measures": 1},
+        {"measures": ["a"]},
+        {"measures": None},
+        {"name": 1},
+        {"why": []},
+        {"more": 1},
+    ],
+)
+def test_scores_that_are_broken_are_none(change: dict[str, Any], tmp_path: Path) -> None:
+    note_scores(tmp_path, [Score("student", 1_000_000, 10**8, (0.4, 0.2))])
+    file = tmp_path / "scores.json"
+    (row,) = json.loads(file.read_text())
+    file.write_text(json.dumps([row, {**row, **change}]))
     assert noted_scores(tmp_path) == []
+    for text in ("{}", "[1]", '[{"name": "a"}]', "1", "["):
+        file.write_text(text)
+        assert noted_scores(tmp_path) == []
 
 
 def test_scores_that_cannot_be_noted(tmp_path: Path) -> None:

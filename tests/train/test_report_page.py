@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from ultralytics import YOLO
 
 import kdgraph
@@ -242,6 +245,107 @@ def test_a_folder_that_is_no_run(there: bool, tmp_path: Path) -> None:
     path = tmp_path if there else tmp_path / "none"
     with pytest.raises(RunError, match=r"error\[KD502\] .* is not the folder of a kdgraph run"):
         report_page(path)
+
+
+def noted(folder: Path, **changes: object) -> None:
+    """Change what kdgraph.json says."""
+    file = folder / "kdgraph.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"task": "foo"},
+        {"task": []},
+        {"environment": {"a": "b"}},
+        {"environment": [1, ["a"], ["a", "b", "c"]]},
+        {"environment": "ab"},
+        {"source": None},
+        {"source": None, "spec": {"student": 1}},
+        {"teachers": 1},
+        {"data": 1},
+        {"began": 1},
+        {"began": "yesterday"},
+    ],
+)
+def test_notes_that_say_what_cannot_be(changes: dict[str, object], no_graph: Path) -> None:
+    noted(no_graph, **changes)
+    page = read(report_page(no_graph))
+    assert page.section("summary").table("epoch")[1][0] == "best (2)"
+    if "environment" in changes:
+        assert "noted no environment" in page.section("environment").text
+
+
+@pytest.mark.parametrize("measures", [(0.1, 0.2, 0.3), (0.1,), ()])
+def test_scores_of_another_task_are_none(measures: tuple[float, ...], no_graph: Path) -> None:
+    note_scores(no_graph, [Score("student", 1, 1, measures)])
+    assert "The folder has no scores.json" in read(report_page(no_graph)).section("summary").text
+
+
+def test_a_teacher_and_a_dataset_are_found_from_another_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spec made in Python says where they are only from where its run was started."""
+    place = folder.parent
+    monkeypatch.chdir(place)
+    loaded = kdgraph.load(place / "my-spec.yaml")
+    YOLO(loaded.teachers["teacher"].model).save("t.pt")
+    teacher = loaded.teachers["teacher"].model_copy(update={"model": "t.pt"})
+    update = {"path": None, "data": "here.yaml", "teachers": {"teacher": teacher}}
+    shutil.copy(str(loaded.data), "here.yaml")
+    made = RunFolder(place / "made")
+    made.write(loaded.model_copy(update=update), {"teacher": str(place / "t.pt")}, str(place / "here.yaml"))
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    page = read(report_page(made.path))
+    assert page.section("graph").all("iframe"), page.section("graph").text
+    (place / "here.yaml").unlink()
+    page = read(report_page(made.path))
+    assert page.section("graph").one("p", "note").text == "The spec cannot be planned here:"
+    assert "error[KD401]" in page.section("graph").one("pre").text
+
+
+def test_a_spec_of_python_is_not_that_of_the_run_before(no_graph: Path) -> None:
+    spec = kdgraph.load(no_graph / "spec.yaml")
+    RunFolder(no_graph).write(spec.model_copy(update={"path": None}), {}, "data.yaml")
+    assert "# <b>two</b>" not in read(report_page(no_graph)).section("spec").text
+
+
+def test_a_run_over_one_that_had_ended_has_not_ended(no_graph: Path) -> None:
+    """Until it saves a student of its own."""
+    last = no_graph / "weights" / "last.pt"
+    os.utime(last, (10**9, 10**9))
+    for file in (no_graph / "val_batch0_pred.jpg", no_graph / "BoxPR_curve.png"):
+        Image.new("RGB", (9, 9)).save(file)
+    os.utime(no_graph / "BoxPR_curve.png", (10**9, 10**9))
+    note_scores(no_graph, [Score("student", 1, 1, (0.1, 0.2))])
+    RunFolder(no_graph).write(kdgraph.load(no_graph / "spec.yaml"), {}, "data.yaml")
+    page = read(report_page(no_graph))
+    assert head(page)["epochs"] == "3of 3, not ended"
+    assert "Teachers are measured when the run ends" in page.section("summary").text
+    captions = [each.text for each in page.section("pictures").all("figcaption")]
+    assert captions == ["Validation images: the student's predictions"]
+    last.touch()
+    assert head(read(report_page(no_graph)))["epochs"] == "3of 3, ended"
+
+
+def test_what_is_not_a_number_is_a_dash(no_graph: Path) -> None:
+    text = (no_graph / "edges.csv").read_text()
+    text = text.replace("3,neck,0.75,0.75,1,0.125", "3,neck,nan,inf,nan,nan")
+    (no_graph / "edges.csv").write_text(text)
+    none = "\N{EN DASH}"
+    edges = read(report_page(no_graph)).section("summary").table("edge")
+    assert edges[1][3:] == ["2.25", none, "inf", none]
+
+
+def test_rows_that_were_broken_by_hand_are_left_out(no_graph: Path) -> None:
+    with (no_graph / "edges.csv").open("a") as file:
+        file.write("7,neck\n8,neck,1,1,1,a\n")
+    with (no_graph / "results.csv").open("a") as file:
+        file.write("inf,10,3.5,2.25,0.125,0.1,0.2,0.31,0.15625,3.25,0.01\n")
+    found = charts(read(report_page(no_graph)))
+    assert list(hovered(found["neck"])) == list(hovered(found["Precision, recall, mAP"])) == [1, 2, 3]
 
 
 def test_a_folder_whose_notes_are_broken(no_graph: Path) -> None:

@@ -41,12 +41,15 @@ def report_page(folder: Path) -> str:
     return _assembled(run, head(run, found), sections)
 
 
+_SCALES = "Each map has a colour scale of its own; the numbers below it say from where to where that goes."
+
+
 def _pictures(run: Run) -> str:
     pictures = Pictures()
-    seen, drawn = maps(run.path, pictures), plots(run.path, pictures)
+    seen, drawn = maps(run.path, pictures), plots(run.path, pictures, run.began)
     told = f"Left out, to keep the page small: {', '.join(pictures.left_out)}." if pictures.left_out else ""
     parts = [
-        f"<h3>Features and attention</h3>\n{seen}" if seen else "",
+        f"<h3>Features and attention</h3>\n{note(_SCALES)}\n{seen}" if seen else "",
         f"<h3>Data and predictions</h3>\n{drawn}" if drawn else "",
         note(told) if told else "",
     ]

@@ -40,7 +40,7 @@ def epochs_axis(epochs: Iterable[int], start: float, end: float) -> Axis:
     known = sorted(epochs)
     low, high = known[0], known[-1]
     step = max(1, int(_step((high - low) / 6)))
-    ticks = tuple(float(epoch) for epoch in range(low, high + 1) if epoch == low or epoch % step == 0)
+    ticks = tuple(sorted({float(low), *map(float, range(low + -low % step, high + 1, step))}))
     if len(ticks) > 1 and ticks[1] - ticks[0] < step * 0.6:
         ticks = (ticks[0], *ticks[2:])
     return Axis(low, high, start, end, ticks)

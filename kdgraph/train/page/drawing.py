@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 
 from kdgraph.compiler.api import Plan, plan
 from kdgraph.graph.quiet import quiet
+from kdgraph.spec.schema import Spec, TeacherSpec
 from kdgraph.train.page.markup import note
 from kdgraph.train.page.records import Run
 
@@ -22,15 +24,33 @@ def planned(run: Run) -> tuple[Plan | None, str]:
         return None, run.spec_fault
     try:
         with quiet():
-            return plan(run.spec, weights=False), ""
+            return plan(_placed(run, run.spec), weights=False), ""
     except Exception as error:
         return None, _reason(error)
+
+
+def _placed(run: Run, spec: Spec) -> Spec:
+    """The spec with its data and teachers where the run found them, as far as they are still there.
+
+    Names in a spec that was made in Python start from the folder that the run was started in.
+    """
+    data = str(run.facts.get("data"))
+    found = {"data": data} if Path(data).is_file() else {}
+    teachers = {role: _found(ref, run.teachers.get(role)) for role, ref in spec.teachers.items()}
+    return spec.model_copy(update={**found, "teachers": teachers})
+
+
+def _found(ref: TeacherSpec, checkpoint: str | None) -> TeacherSpec:
+    """The teacher as its checkpoint; one that was trained first is known by its architecture."""
+    if ref.train is not None or checkpoint is None or not Path(checkpoint).is_file():
+        return ref
+    return ref.model_copy(update={"model": checkpoint})
 
 
 def drawing(found: Plan | None, fault: str) -> str:
     """The interactive page of a plan in a frame of its own, or why there is none."""
     if found is None:
-        return note("The models of the spec cannot be built here any more:") + _said(fault)
+        return note("The spec cannot be planned here:") + _said(fault)
     from kdgraph.draw.api import html_of_plan
 
     try:

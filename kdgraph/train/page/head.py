@@ -29,7 +29,7 @@ def _models(run: Run) -> str:
     spec = run.spec
     student = spec.student.model if spec else str(run.args.get("model", "the student"))
     teachers = [ref.model or str(ref.python) for ref in spec.teachers.values()] if spec else []
-    told = f"{_code(student)} ← {' + '.join(map(_code, teachers or run.folder.teachers()))}"
+    told = f"{_code(student)} ← {' + '.join(map(_code, teachers or run.teachers.values()))}"
     data = str(spec.data) if spec and spec.data else ""
     return told + (f" on {_code(data)}" if data else "")
 

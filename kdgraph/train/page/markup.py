@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["NONE", "Section", "definitions", "flops", "mark", "note", "number", "params", "table", "tone"]
+__all__ = [
+    "NONE",
+    "Section",
+    "definitions",
+    "flops",
+    "mark",
+    "note",
+    "number",
+    "params",
+    "percent",
+    "table",
+    "tone",
+]
 
 COLOURS = 8
 """How many the stylesheet has, beside grey."""
@@ -62,8 +75,13 @@ def tone(colour: int) -> str:
 
 
 def number(value: float | None) -> str:
-    """At most four significant digits; a dash for what is not there."""
-    return NONE if value is None else f"{value:.4g}"
+    """At most four significant digits; a dash for what is not there, or is not a number."""
+    return NONE if value is None or math.isnan(value) else f"{value:.4g}"
+
+
+def percent(value: float) -> str:
+    """0.125 as `12.5%`; a dash for what is not finite."""
+    return f"{value:.1%}" if math.isfinite(value) else NONE
 
 
 def params(count: int) -> str:

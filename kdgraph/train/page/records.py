@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from kdgraph.errors import KdgraphError
+from kdgraph.errors import KdgraphError, RunError
 from kdgraph.spec.schema import Spec
 from kdgraph.train.edge_log import TASK, EdgeRow, read_edges
 from kdgraph.train.folder import RunFolder
-from kdgraph.train.report import Score, noted_scores
+from kdgraph.train.report import MEASURES, Score, noted_scores
 
 __all__ = ["Run"]
 
@@ -42,7 +44,25 @@ class Run:
 
     @property
     def task(self) -> str:
-        return self.folder.task()
+        """What the student does; `detect` where the folder names no task that there is."""
+        found = self.folder.task()
+        return found if found in MEASURES else "detect"
+
+    @property
+    def teachers(self) -> Mapping[str, str]:
+        """Role -> checkpoint; none where the folder no longer says."""
+        try:
+            return self.folder.teachers()
+        except RunError:
+            return {}
+
+    @property
+    def began(self) -> float:
+        """When, in seconds since 1970; 0 where that was not noted."""
+        try:
+            return datetime.fromisoformat(str(self.facts.get("began"))).timestamp()
+        except (ValueError, OverflowError):
+            return 0.0
 
     @property
     def spec(self) -> Spec | None:
@@ -64,7 +84,7 @@ class Run:
     def spec_text(self) -> str:
         """The spec as it was written; of one made in Python, as YAML."""
         file = self.path / "spec.yaml"
-        if file.is_file():
+        if self.facts["source"] and file.is_file():
             return file.read_text(encoding="utf-8", errors="replace")
         kept = self.facts.get("spec")
         return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True) if kept else ""
@@ -82,14 +102,14 @@ class Run:
     def results(self) -> dict[int, dict[str, float]]:
         """Epoch, from 1 -> the columns of results.csv."""
         rows = _numbers(self.path / "results.csv")
-        return {int(row["epoch"]): row for row in rows if row.get("epoch", 0) >= 1}
+        return {int(row["epoch"]): row for row in rows if 1 <= row.get("epoch", 0) < math.inf}
 
     @cached_property
     def edges(self) -> dict[str, dict[int, EdgeRow]]:
         """Edge, the student's own loss last -> epoch -> its row in edges.csv."""
         try:
             rows = read_edges(self.path / "edges.csv")
-        except (OSError, ValueError, TypeError):  # not as it was written
+        except (OSError, csv.Error):
             rows = []
         found: dict[str, dict[int, EdgeRow]] = {}
         for row in rows:
@@ -99,11 +119,18 @@ class Run:
     @property
     def scores(self) -> list[Score]:
         """What was measured at the end of the run; empty before that."""
-        return noted_scores(self.path)
+        found, count = noted_scores(self.path), len(MEASURES[self.task])
+        return found if all(len(score.measures) == count for score in found) else []
 
     @property
     def ended(self) -> bool:
-        return (self.path / "weights" / "last.pt").is_file() and not self.folder.learnt.is_file()
+        """Whether there is a student, and nothing beside it that a resume would need.
+
+        A last.pt from before the run began is that of another one in the same folder.
+        """
+        last = self.folder.last
+        own = last.is_file() and last.stat().st_mtime >= self.began
+        return own and not self.folder.learnt.is_file()
 
 
 def _rows(file: Path) -> list[dict[str, str]]:

@@ -10,11 +10,17 @@ __all__ = ["setting"]
 
 def setting(run: Run) -> str:
     """The environment that was noted when the run began, and Ultralytics' arguments, folded."""
-    noted = [(str(name), str(value)) for name, value in run.facts.get("environment", [])]
+    noted = _noted(run.facts.get("environment"))
     device = run.args.get("device")
     asked = [("device asked for", str(device) if device not in ("", None) else "the best one there is")]
     told = definitions([*noted, *(asked if run.args else [])]) if noted else ""
     return (told or note("The run is of an earlier version, which noted no environment.")) + _arguments(run)
+
+
+def _noted(kept: object) -> list[tuple[str, str]]:
+    """Names and values; what is no such pair is left out."""
+    rows = kept if isinstance(kept, list) else []
+    return [(str(row[0]), str(row[1])) for row in rows if isinstance(row, list) and len(row) == 2]
 
 
 def _arguments(run: Run) -> str:

@@ -8,7 +8,7 @@ from html import escape
 from kdgraph.compiler.api import Plan
 from kdgraph.train.edge_log import TASK
 from kdgraph.train.page.curves import edge_colours
-from kdgraph.train.page.markup import flops, mark, note, number, params, table
+from kdgraph.train.page.markup import flops, mark, note, number, params, percent, table
 from kdgraph.train.page.outcome import best_epoch, measured_rows, models, spoken
 from kdgraph.train.page.records import Run
 from kdgraph.train.report import MEASURES, Score
@@ -31,7 +31,11 @@ def _compared(run: Run, planned: Plan | None) -> str:
 
 def _how_measured(run: Run) -> str:
     if run.scores:
-        return "The student's best checkpoint and its teachers, on the validation images after the run."
+        return (
+            "The student's best checkpoint and its teachers, on the validation images after the run. What "
+            "the student reaches without a teacher is not among them: the gain is known once it was trained "
+            "alone with the same arguments."
+        )
     if run.ended:
         return "The folder has no scores.json: the teachers were not measured. Sizes are the compiler's."
     return "Teachers are measured when the run ends. Sizes are the compiler's."
@@ -69,7 +73,7 @@ def _edges(run: Run) -> str:
 def _edge(run: Run, name: str, colours: Mapping[str, int]) -> list[str]:
     rows = run.edges[name]
     first, last = rows[min(rows)], rows[max(rows)]
-    values = [number(first.loss), number(last.loss), number(last.weighted), f"{last.share:.1%}"]
+    values = [number(first.loss), number(last.loss), number(last.weighted), percent(last.share)]
     own = "the student's own loss" if name == TASK else name
     return [mark(colours[name], own), *_told(run, name), *values]
 
