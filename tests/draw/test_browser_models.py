@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from html import escape
+
 import pytest
 import yaml
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.by import By
 
 from kdgraph.compiler.api import check
@@ -88,3 +93,28 @@ def test_a_model_alone_needs_one_click(browser: Browser, show: Show) -> None:
     assert yaml.safe_load(shown_yaml(browser))["edges"] == {
         "head_o2o_cls_p4": {"taps": "head.o2o.cls.p4", "criterion": "qfl"}
     }
+
+
+def test_in_a_report_the_wheel_scrolls_on_until_the_picture_is_clicked(browser: Browser, show: Show) -> None:
+    framed = f'<iframe srcdoc="{escape(html_of(model_scene("yolo11n.yaml")))}" width="900" height="500">'
+    show(f"<!doctype html>{framed}</iframe><p style='height: 4000px'>more</p>")
+    frame = one(browser, "iframe")
+    assert turned(browser) > 0
+    browser.execute_script("scrollTo(0, 0)")
+    ActionChains(browser).move_to_element_with_offset(frame, -200, 100).click().perform()
+    assert turned(browser) == 0
+    browser.switch_to.frame(frame)
+    zoomed = one(browser, "#zoom-level").text
+    browser.switch_to.default_content()
+    assert turned(browser) == 0
+    browser.switch_to.frame(frame)
+    assert one(browser, "#zoom-level").text != zoomed
+    browser.switch_to.default_content()
+
+
+def turned(browser: Browser) -> float:
+    """How far down the page is after a turn of the wheel over the picture."""
+    origin = ScrollOrigin.from_viewport(300, 300)
+    ActionChains(browser).scroll_from_origin(origin, 0, 60).perform()
+    time.sleep(0.2)  # the browser scrolls in its own time
+    return float(browser.execute_script("return scrollY"))

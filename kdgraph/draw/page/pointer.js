@@ -9,6 +9,7 @@ function watchPointer() {
   stage.addEventListener("pointermove", move);
   for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, release);
   new ResizeObserver(resized).observe(stage);
+  document.documentElement.classList.toggle("framed", window !== window.parent);
 }
 
 function wheel(event) {
