@@ -143,7 +143,7 @@ def test_it_fits(file: Path) -> None:
     spec = kdgraph.load(file)
     trained = any(teacher.train for teacher in spec.teachers.values())
     planned = plan(spec, weights=False) if trained else check(spec)
-    assert planned.accounts[-1].name == "fold_teacher"
+    assert planned.accounts[-1].name == "place"
 
 
 @pytest.mark.parametrize("file", SPECS, ids=name)

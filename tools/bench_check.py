@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from bench_step import Stepper
 from torch import Tensor
 
-__all__ = ["Difference", "Numbers", "compare", "numbers", "refusals", "without_tf32"]
+__all__ = ["Difference", "Numbers", "compare", "numbers", "refusals"]
 
 LOSS, GRADIENT = 1e-4, 1e-3
 """Largest relative differences that are rounding in float32: of a loss, and of the gradient as one vector."""
@@ -42,11 +40,6 @@ class Difference:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def without_tf32() -> AbstractContextManager[Any]:
-    """Float32 as it says: with TF32 the folded teacher's rounding would show in the third digit."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False)
 
 
 def numbers(stepper: Stepper) -> Numbers:

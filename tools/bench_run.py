@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from bench_arms import LeftOut, arm, take_projector
-from bench_check import Difference, Numbers, compare, numbers, refusals, without_tf32
+from bench_check import Difference, Numbers, compare, numbers, refusals
 from bench_memory import peak_of
 from bench_models import Setup, WrongUse
 from bench_stats import ratio, summary
@@ -68,7 +68,7 @@ def steppers_of(setup: Setup) -> tuple[dict[str, Stepper], dict[str, str]]:
 
 
 def _checked(setup: Setup, steppers: dict[str, Stepper]) -> list[Difference]:
-    """Each arm against the first that does the same work; in float32, what is compiled as it will run."""
+    """Each arm against the first that does the same work; in float64, what is compiled as it will run."""
     exact = {name: _exact(stepper) for name, stepper in steppers.items() if not stepper.arm.compiled}
     found = []
     for name, base in _pairs(setup, tuple(steppers)):
@@ -101,12 +101,18 @@ def _pairs(setup: Setup, names: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 def _exact(stepper: Stepper) -> Numbers:
-    dtype, stepper.dtype = stepper.dtype, None
+    """In float64: in float32 rounding alone may assign a box to another cell, and change the gradient."""
+    dtype, batch, modules = stepper.dtype, stepper.batch, (stepper.arm.trained, *stepper.arm.keeps)
+    stepper.dtype = None
+    stepper.batch = {**batch, "img": batch["img"].double()}
+    for module in modules:
+        module.double()
     try:
-        with without_tf32():
-            return numbers(stepper)
+        return numbers(stepper)
     finally:
-        stepper.dtype = dtype
+        stepper.dtype, stepper.batch = dtype, batch
+        for module in modules:
+            module.float()
 
 
 def _times(name: str, times: dict[str, list[float]]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from kdgraph.compiler.names import free_name
 from kdgraph.compiler.passes.insert_adapters import side_of, tap_of
 from kdgraph.compiler.signals import labelled
 from kdgraph.graph.ir import LISTS, Adapter, Align, DistillGraph, Input, Op, Role, Signal, Splice, Tap, Term
+from kdgraph.nn.place import channels_last
 from kdgraph.nn.splice import standardised
 
 __all__ = ["Lowered", "lower"]
@@ -78,9 +79,10 @@ class _Lowering:
 
     def run(self) -> Lowered:
         labels = tuple(v.name for v in self.graph.of(Input).values())
-        images = self.fx.placeholder("images")
+        given = self.fx.placeholder("images")
         for name in labels:
             self.values[f"batch:{name}"] = self.fx.placeholder(name)
+        images = self.fx.call_function(channels_last, (given,)) if self.graph.channels_last else given
         for key in self.graph.order():
             if key not in self.values:
                 self.values[key] = self._lower(key, images)
@@ -164,6 +166,8 @@ class _Lowering:
             owner, name = _owner(teacher, path), path.split(".")[-1]
             if name not in owner._modules:  # a splice calls it once more
                 owner.add_module(name, frozen(op.module, op.folded))
+                if op.inplace:
+                    owner.get_submodule(name).inplace = True  # type: ignore[assignment]
         elif op.node.op == "get_attr":
             tensor = attrgetter(path)(self.graph.models[op.role].module).detach()
             _owner(teacher, path).register_buffer(path.split(".")[-1], tensor, persistent=False)

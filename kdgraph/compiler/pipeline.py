@@ -8,6 +8,8 @@ from kdgraph.compiler.passes.fold_teacher import FoldTeacher
 from kdgraph.compiler.passes.infer_shapes import InferShapes
 from kdgraph.compiler.passes.insert_adapters import InsertAdapters
 from kdgraph.compiler.passes.merge_taps import MergeTaps
+from kdgraph.compiler.passes.overwrite_teacher import OverwriteTeacher
+from kdgraph.compiler.passes.place import Place
 from kdgraph.compiler.passes.prune import Prune
 from kdgraph.compiler.passes.resolve_taps import ResolveTaps
 from kdgraph.compiler.passes.splice_teacher import SpliceTeacher
@@ -23,7 +25,9 @@ PIPELINE: tuple[Pass, ...] = (
     CheckEdges(),  # judges what the criteria will really get, so after adapters; the user's mistakes end here
     MergeTaps(),  # before prune, so that a twin does not keep anything alive
     Prune(),  # before folding, so that no work goes into what is dropped
-    FoldTeacher(),  # last: a tap between a convolution and its batch norm must keep them apart
+    FoldTeacher(),  # after all taps: one between a convolution and its batch norm must keep them apart
+    OverwriteTeacher(),  # after folding, which puts convolutions right before activations
+    Place(),  # last: nothing below asks where numbers lie
 )
 
 

@@ -61,7 +61,8 @@ class DistillGraph:
     of them, at which shapes are inferred: the student's of `image_size` (height, width in pixels) and
     `channels`, and a teacher's own where it has some. `alias` maps a vertex that a pass removed to the one
     that now gives its value. `shared` are operations of the student at which its edges are balanced.
-    `left_out` says in words what of the taps has no counterpart.
+    `left_out` says in words what of the taps has no counterpart. `channels_last`: maps lie in memory with
+    their channels together.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class DistillGraph:
         self.alias: dict[str, str] = {}
         self.left_out: tuple[str, ...] = ()
         self.shared: tuple[str, ...] = ()
+        self.channels_last = False
         self._graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         for role, model in self.models.items():
             self._add_model(role, model)

@@ -60,7 +60,8 @@ class Op:
     """One node of a traced model.
 
     `folded` is the batch norm that fold_teacher moved into it. `splice` names the splice for which the node
-    is computed once more, on what comes from the student; None is the model's own.
+    is computed once more, on what comes from the student; None is the model's own. `inplace`: its module may
+    overwrite its input.
     """
 
     role: Role
@@ -69,6 +70,7 @@ class Op:
     facts: Facts = field(default_factory=Facts)
     folded: nn.Module | None = field(default=None, repr=False)
     splice: str | None = None
+    inplace: bool = False
 
     @property
     def path(self) -> str:

@@ -32,7 +32,7 @@ def test_load_and_compile_by_the_public_names(tmp_path: Path) -> None:
 def test_a_plan_needs_no_weights_and_no_memory() -> None:
     made = plan(parse(NAMED), weights=False)
     assert {p.device.type for p in made.student.parameters()} == {"meta"}
-    assert made.accounts[-1].name == "fold_teacher"
+    assert made.accounts[-1].name == "place"
     assert "model.22" not in {op.path for op in made.graph.ops("teacher").values()}
 
 
