@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from kdgraph.compiler.api import compile
 from kdgraph.graph.models import build_model
+from kdgraph.nn.place import channels_last
 from kdgraph.nn.registry import criterion
 from kdgraph.spec.moded_yolo import convert
 from kdgraph.spec.parse import parse
@@ -146,7 +147,7 @@ def test_models_of_other_tasks_keep_their_outputs(task: str) -> None:
         model = compile(spec(PRIOR.replace("{p3: 0.4, p4: 0.6}", "1")), student=one, teacher=other)
     out = model(batch())
     assert all(loss.isfinite() for loss in out.raw.values())
-    expected = one.train()(batch()["img"])
+    expected = one.train()(channels_last(batch()["img"]))
     assert out.predictions.keys() == expected.keys() > {"boxes", "scores", "feats"}
     for ours, theirs in zip(tensors(out.predictions), tensors(expected), strict=True):
         assert isinstance(ours, Tensor)

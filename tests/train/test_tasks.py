@@ -18,6 +18,7 @@ import kdgraph
 from kdgraph.compiler.api import compile
 from kdgraph.errors import DataError, RunError
 from kdgraph.graph.models import build_model
+from kdgraph.nn.place import channels_last
 from kdgraph.spec.parse import parse
 from kdgraph.spec.schema import ModelSpec, Spec
 from kdgraph.train.distilling import Distilling
@@ -81,7 +82,7 @@ def test_the_task_loss_is_the_one_of_the_student_alone(kind: str, place: Path) -
     student: Any = build_model(ModelSpec(model=str(network(place, kind))), nc=None)
     student.args = get_cfg(overrides={"task": task})
     alone = copy.deepcopy(student).train()
-    wanted, items = alone.loss(batch)
+    wanted, items = alone.loss({**batch, "img": channels_last(batch["img"])})
 
     text = "student: s.yaml\nteacher: t.yaml\nedges: default\ntrain: {imgsz: 64}\n"
     teacher = build_model(ModelSpec(model=str(network(place, kind, 16))), nc=None)
