@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kdgraph.draw.boxes import Box, box_of_part, branch_order
+from kdgraph.draw.lanes import place_of_level
 from kdgraph.draw.scene import Pair, Subject
 from kdgraph.graph.yolo import TracedModel
 
@@ -40,9 +41,13 @@ def _boxes(subject: Subject) -> list[Box]:
     """The boxes that can be tapped: as they are computed, those of the head by branch."""
     boxes = [box_of_part(subject.anatomy, subject.role, part) for part in subject.anatomy.parts]
     found = [box for box in boxes if box.names and box.shape and box.kind != "input"]
-    return sorted(
-        found, key=lambda box: (box.kind == "head", branch_order(box) if box.kind == "head" else ())
-    )
+    return sorted(found, key=_order)
+
+
+def _order(box: Box) -> tuple[bool, bool, int, int]:
+    if box.kind != "head":
+        return False, False, 0, 0
+    return True, *branch_order(box), place_of_level(box.level)
 
 
 def _named(box: Box, others: list[Box]) -> Iterator[Pair]:

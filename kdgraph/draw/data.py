@@ -180,7 +180,7 @@ def _inside(scene: Scene, key: str, inside: Inside) -> dict[str, Any]:
         "height": round(inside.height),
         "boxes": [
             {
-                "key": f"{role}:node:{node.name}",
+                "key": node_key(role, node),
                 "x": round(x, 1),
                 "y": round(y, 1),
                 "w": round(w),
@@ -189,7 +189,7 @@ def _inside(scene: Scene, key: str, inside: Inside) -> dict[str, Any]:
             for node, ((x, y), w) in inside.nodes.items()
         ],
         "wires": [
-            {"from": f"{role}:node:{a.name}", "to": f"{role}:node:{b.name}", "points": _points(points)}
+            {"from": node_key(role, a), "to": node_key(role, b), "points": _points(points)}
             for a, b, points in inside.wires
         ],
         "frames": [

@@ -27,7 +27,7 @@ function schedule() {
 let lastZoom = "";
 function apply() {
   plane.style.transform = `translate(${camera.x.toFixed(2)}px, ${camera.y.toFixed(2)}px) scale(${camera.k.toFixed(5)})`;
-  const zoom = camera.k < 0.13 ? "tiny dust" : camera.k < 0.3 ? "tiny" : camera.k < 0.68 ? "far" : "near";
+  const zoom = camera.k < 0.13 ? "tiny dust" : camera.k < 0.31 ? "tiny" : camera.k < 0.68 ? "far" : "near";
   if (zoom !== lastZoom) canvas.setAttribute("data-zoom", (lastZoom = zoom));
   put(document.getElementById("zoom-level"), "textContent", `${Math.round(camera.k * 100)}%`);
   placeHeadings();

@@ -29,9 +29,6 @@ function buildHeadings() {
   });
 }
 
-// Where there is little room an arrow says which way a lane goes.
-const brief = (words) => words.replace(", top-down", " ↑").replace(", bottom-up", " ↓");
-
 function modelHeading(model) {
   const costs = `${parameters(model.params)}, ${flops(model.flops)}`;
   const left = model.kept ? `${parameters(model.kept.params)}, ${flops(model.kept.flops)}` : costs;

@@ -74,8 +74,9 @@ function costLine(it, room) {
 // What is read from afar, as large as the box allows: the title, and below it the tap of the neck or backbone.
 function farTitle(it, w, h) {
   const tap = /^(neck|backbone)\./.test(semantic(it)) && h > 50 && !it.title.includes(" P") ? semantic(it) : "";
-  const size = fittingSize(it.title, w, tap ? 24 : 30, h * (h < 56 ? 0.5 : tap ? 0.36 : 0.42));
-  const title = farLine(it.title, w, h / 2 + (tap ? -0.12 : 0.36) * size, size, "");
+  const words = brief(it.title);
+  const size = fittingSize(words, w, tap ? 24 : 30, h * (h < 56 ? 0.5 : tap ? 0.36 : 0.42));
+  const title = farLine(words, w, h / 2 + (tap ? -0.12 : 0.36) * size, size, "");
   if (!tap) return title;
   const small = fittingSize(tap, w, 22, h * 0.32);
   return svg("g", {}, title, farLine(tap, w, h / 2 + 0.95 * small, small, " tap"));

@@ -19,6 +19,8 @@ function short(number, unit = "") {
 const sizes = (shape) => (shape ? shape.join("×") : "");
 const parameters = (count) => `${short(count)} ${count === 1 ? "parameter" : "parameters"}`;
 const flops = (count) => short(count, "FLOPs");
+// Where there is little room an arrow says which way a lane goes.
+const brief = (words) => words.replace(", top-down", " ↑").replace(", bottom-up", " ↓");
 const whole = (number) => number.toLocaleString("en-US").replaceAll(",", "\u202f");
 
 // The last line of a box: what it costs, or nothing for what costs nothing.
