@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -92,14 +94,17 @@ def _training_model(setup: Setup) -> tuple[TrainingModel, tuple[nn.Module, ...]]
 
 
 def distiller_of(setup: Setup, student: Any) -> tuple[Distiller, tuple[nn.Module, ...]]:
-    """A Distiller on the device, adapters as the built-in's; the teachers stay where a run has them."""
+    """A Distiller on the device, adapters as the built-in's, and the teachers that its plan still holds."""
     teachers = copy.deepcopy(setup.teachers)
+    kept = [weakref.ref(teacher) for teacher in teachers.values()]
     torch.manual_seed(setup.options.seed)
     distiller = plan(setup.spec, student=student, teachers=teachers).lower()
+    del teachers
+    gc.collect()
     if setup.projector is not None and setup.standard:
         for adapter, projector in zip(distiller.adapters.values(), setup.projector, strict=True):
             _copy_parameters(projector, adapter)
-    return distiller.to(setup.device), tuple(teachers.values())
+    return distiller.to(setup.device), tuple(teacher for ref in kept if (teacher := ref()) is not None)
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ from kdgraph.graph.ir import DistillGraph, Role, named
 from kdgraph.graph.pair import build_models
 from kdgraph.graph.yolo import trace_model
 from kdgraph.nn import registry
+from kdgraph.spec.schedule import may_end
 from kdgraph.spec.schema import Spec, follows_student
 
 __all__ = ["Plan", "check", "compile", "plan"]
@@ -41,7 +42,8 @@ class Plan:
         balance = None
         if spec.balance is not None:
             balance = registry.balance(spec.balance.name, len(spec.edges), **spec.balance.options)
-        return Distiller(spec, self.student, lower(self.graph), self._lower_anew, balance)
+        replan = self._lower_anew if any(may_end(spec, name) for name in spec.edges) else None
+        return Distiller(spec, self.student, lower(self.graph), replan, balance)
 
     def _lower_anew(self, edges: Collection[str], previous: Lowered) -> Lowered:
         """The spec with these edges only, planned and lowered with the modules that `previous` has."""

@@ -74,7 +74,12 @@ class Distiller(nn.Module):
     """
 
     def __init__(
-        self, spec: Spec, student: nn.Module, lowered: Lowered, replan: Replan, balance: Balance | None = None
+        self,
+        spec: Spec,
+        student: nn.Module,
+        lowered: Lowered,
+        replan: Replan | None = None,
+        balance: Balance | None = None,
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -149,8 +154,11 @@ class Distiller(nn.Module):
         With them goes the part of the teacher that only they needed. Parameters stay the same objects under
         the same names, those of adapters that serve no edge any more among them, so an optimiser, a
         checkpoint and DDP go on as they are. Under `torch.compile` the next step compiles anew: call it
-        between epochs.
+        between epochs. Where no edge has an end of its own, nothing ever goes: then the plan, and with it
+        the teacher as it was before folding, is not kept.
         """
+        if self._replan is None:
+            return ()
         gone = [name for name in self.active if ended(self.spec, name, epoch, self._epochs(epochs))]
         if gone:
             like = next(self.student.parameters())
@@ -280,10 +288,11 @@ class Distiller(nn.Module):
         """The weighted losses by edge, balanced if the spec asks for it, and their sum."""
         if not losses:
             return {}, torch.zeros((), device=images.device)
-        values = torch.stack([weighted for _, weighted in losses.values()])
-        extra: Tensor | None = None
-        if self.balance is not None:
-            values, extra = self.balance(values, self._places)
+        weighted = {name: value for name, (_, value) in losses.items()}
+        values = torch.stack([*weighted.values()])
+        if self.balance is None:  # each loss stays its own: the gradient of one does not pass the others
+            return weighted, values.sum()
+        values, extra = self.balance(values, self._places)
         total = values.sum() if extra is None else values.sum() + extra
         return dict(zip(losses, values.unbind(), strict=True)), total
 

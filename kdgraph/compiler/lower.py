@@ -21,6 +21,7 @@ from kdgraph.compiler.names import free_name
 from kdgraph.compiler.passes.insert_adapters import side_of, tap_of
 from kdgraph.compiler.signals import labelled
 from kdgraph.graph.ir import LISTS, Adapter, Align, DistillGraph, Input, Op, Role, Signal, Splice, Tap, Term
+from kdgraph.nn.norm_act import norm_silu
 from kdgraph.nn.place import channels_last
 from kdgraph.nn.splice import standardised
 
@@ -154,6 +155,9 @@ class _Lowering:
             self._place_teacher(op)
         args, kwargs = fx.map_arg(op.node.args, value), fx.map_arg(op.node.kwargs, value)
         name = f"{'spliced' if op.splice else op.role}_{op.node.name}"
+        if op.norm is not None:
+            norm = self.fx.get_attr(f"{self._root_of(op.role)}.{op.norm}")
+            return self.fx.create_node("call_function", norm_silu, (args[0], norm), {}, name)
         return self.fx.create_node(op.node.op, target, args, kwargs, name)
 
     def _root_of(self, role: Role) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kdgraph.compiler.passes.base import Account, Pass, Sequential
 from kdgraph.compiler.passes.check_edges import CheckEdges
 from kdgraph.compiler.passes.fold_teacher import FoldTeacher
+from kdgraph.compiler.passes.fuse_student import FuseStudent
 from kdgraph.compiler.passes.infer_shapes import InferShapes
 from kdgraph.compiler.passes.insert_adapters import InsertAdapters
 from kdgraph.compiler.passes.merge_taps import MergeTaps
@@ -27,6 +28,7 @@ PIPELINE: tuple[Pass, ...] = (
     Prune(),  # before folding, so that no work goes into what is dropped
     FoldTeacher(),  # after all taps: one between a convolution and its batch norm must keep them apart
     OverwriteTeacher(),  # after folding, which puts convolutions right before activations
+    FuseStudent(),  # after all taps too, for the same reason
     Place(),  # last: nothing below asks where numbers lie
 )
 

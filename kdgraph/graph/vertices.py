@@ -61,7 +61,7 @@ class Op:
 
     `folded` is the batch norm that fold_teacher moved into it. `splice` names the splice for which the node
     is computed once more, on what comes from the student; None is the model's own. `inplace`: its module may
-    overwrite its input.
+    overwrite its input. `norm`: the path of the batch norm that fuse_student joined with it.
     """
 
     role: Role
@@ -71,6 +71,7 @@ class Op:
     folded: nn.Module | None = field(default=None, repr=False)
     splice: str | None = None
     inplace: bool = False
+    norm: str | None = None
 
     @property
     def path(self) -> str:

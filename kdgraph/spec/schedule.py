@@ -52,6 +52,13 @@ def ended(spec: Spec, name: str, epoch: float, epochs: int) -> bool:
     return epoch >= end
 
 
+def may_end(spec: Spec, name: str) -> bool:
+    """Whether the edge `name` can end before its run does."""
+    edge = spec.edges[name]
+    fading = isinstance(edge.weight, ScheduleWeight) and edge.weight.to == 0.0
+    return edge.until is not None or bool(spec.phases) or fading
+
+
 def stretches(spec: Spec, name: str, epochs: int) -> list[tuple[float, float]]:
     """The parts of a run in which the edge `name` counts, in order; phases that adjoin are one."""
     first, last = window(spec.edges[name], epochs)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from kdgraph.compiler.passes.insert_adapters import tap_of
 from kdgraph.graph.ir import DistillGraph, Tap, Term
 from kdgraph.spec.components import Layout
 
-__all__ = ["Compared", "Side"]
+__all__ = ["Compared", "Pair", "Side", "pairs_of"]
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,32 @@ class Side:
 
 
 @dataclass(frozen=True)
-class _Pair:
-    """The two sides of a term, the nodes that give their values, and the strides of the levels in them."""
+class Pair:
+    """The two sides of a term, and the strides of the levels in them."""
 
     term: Term
     sides: tuple[Side, Side]
-    nodes: tuple[fx.Node, fx.Node]
     strides: tuple[int, ...]
+
+
+def pairs_of(graph: DistillGraph) -> tuple[Pair, ...]:
+    """What the terms of a planned graph compare, to keep without the graph: that holds whole teachers."""
+    return tuple(
+        Pair(
+            term,
+            (_side(graph, key, term, "student"), _side(graph, key, term, "teacher")),
+            frame_of(graph, term.edge.teacher).strides,
+        )
+        for key, term in graph.of(Term).items()
+    )
+
+
+def _side(graph: DistillGraph, key: str, term: Term, side: str) -> Side:
+    tap = graph[tap_of(graph, key, side)]
+    assert isinstance(tap, Tap)
+    if side == "student":
+        return Side("student", term.taps[0], tap.layout)
+    return Side(", ".join(term.edge.teacher), term.taps[1], tap.layout)
 
 
 class Values(NamedTuple):
@@ -52,16 +71,17 @@ class Values(NamedTuple):
 class Compared:
     """The two tensors of each term of a Distiller, as its criteria get them, with another student in it.
 
-    `graph` is the one that the Distiller was lowered from. `student` is a copy of its student, such as the
-    EMA. It and the adapters are copied once more, into eval mode: neither batch-norm statistics nor flags
-    of anything change. The teachers are the Distiller's own, which are in eval mode anyway.
+    `pairs` are those of the graph that the Distiller was lowered from. `student` is a copy of its student,
+    such as the EMA. It and the adapters are copied once more, into eval mode: neither batch-norm statistics
+    nor flags of anything change. The teachers are the Distiller's own, which are in eval mode anyway.
     """
 
-    def __init__(self, distiller: Distiller, graph: DistillGraph, student: nn.Module) -> None:
-        self._pairs = list(_pairs(distiller, graph))
+    def __init__(self, distiller: Distiller, pairs: Sequence[Pair], student: nn.Module) -> None:
+        found = list(_found(distiller, pairs))
+        self._pairs = [pair for pair, *_ in found]
         self._device = next(student.parameters()).device
         copied = deepcopy(student).float().eval()
-        self._module = _reader(distiller, copied, [node for pair in self._pairs for node in pair.nodes])
+        self._module = _reader(distiller, copied, [node for _, *nodes in found for node in nodes])
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Iterator[Values]:
@@ -72,25 +92,19 @@ class Compared:
             yield Values(pair.term, pair.sides, (ours, theirs), pair.strides)
 
 
-def _pairs(distiller: Distiller, graph: DistillGraph) -> Iterator[_Pair]:
-    """The terms of the edges that are still there."""
+def _found(distiller: Distiller, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, fx.Node, fx.Node]]:
+    """The pairs whose edges are still there, and the nodes that give the values of their two sides."""
     results: Any = distiller.graph.output_node().args[0]
-    terms = graph.of(Term)
     for edge, loss in results["losses"].items():
-        own = {key: term for key, term in terms.items() if term.edge.name == edge}
-        for (key, term), inputs in zip(own.items(), loss.args[0], strict=True):
+        own = [pair for pair in pairs if pair.term.edge.name == edge]
+        for pair, inputs in zip(own, loss.args[0], strict=True):
             nodes = inputs["student"], inputs["teacher"]
-            sides = _side(graph, key, "student", nodes[0]), _side(graph, key, "teacher", nodes[1])
-            yield _Pair(term, sides, nodes, frame_of(graph, term.edge.teacher).strides)
+            ours, theirs = (replace(s, adapted=_adapted(n)) for s, n in zip(pair.sides, nodes, strict=True))
+            yield replace(pair, sides=(ours, theirs)), *nodes
 
 
-def _side(graph: DistillGraph, key: str, side: str, node: fx.Node) -> Side:
-    term, tap = graph[key], graph[tap_of(graph, key, side)]
-    assert isinstance(term, Term)
-    assert isinstance(tap, Tap)
-    role = "student" if side == "student" else ", ".join(term.edge.teacher)
-    name = term.taps[0 if side == "student" else 1]
-    return Side(role, name, tap.layout, str(node.target).startswith("adapters."))
+def _adapted(node: fx.Node) -> bool:
+    return str(node.target).startswith("adapters.")
 
 
 def _reader(distiller: Distiller, student: nn.Module, wanted: list[fx.Node]) -> fx.GraphModule:

@@ -21,6 +21,7 @@ from kdgraph.graph.models import build_model
 from kdgraph.graph.pair import build_student
 from kdgraph.spec.schedule import ended
 from kdgraph.spec.schema import ModelSpec, Spec
+from kdgraph.train.compared import pairs_of
 from kdgraph.train.folder import RunFolder
 from kdgraph.train.observer import Observer
 from kdgraph.train.training_model import TrainingModel, column
@@ -78,7 +79,7 @@ class Distilling(BaseTrainer):  # type: ignore[misc]
         super().set_model_attributes()
         planned = plan(self.spec, student=self.model, teachers=self._build_teachers())
         distiller = planned.lower()
-        self._observer = Observer(planned.graph)
+        self._observer = Observer(pairs_of(planned.graph))
         self.spec = distiller.spec  # with the edges of a recipe as they are for these models
         self.model = TrainingModel(distiller.to(self.device))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,9 @@ from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from kdgraph.compiler.distiller import Distiller
-from kdgraph.graph.ir import DistillGraph, Term
+from kdgraph.graph.ir import Term
 from kdgraph.train import tensorboard
-from kdgraph.train.compared import Compared, Side
+from kdgraph.train.compared import Compared, Pair, Side
 from kdgraph.train.curves import gradient_shares, loss_curves
 from kdgraph.train.edge_log import EdgeLog, read_edges, record_edges
 from kdgraph.train.figures import save, tolerated
@@ -35,13 +35,13 @@ _IMAGES = 4
 class Observer:
     """`edges.csv` in the run's folder, and with `plots` its curves and maps; scalars and maps in TensorBoard.
 
-    `graph` is the one that the Distiller was lowered from. Of several processes only the first writes.
+    `pairs` are what the edges of the run compare. Of several processes only the first writes.
     Nothing that it does changes the training: with and without plots, weights come out the same to the bit.
     A file that cannot be written is a warning.
     """
 
-    def __init__(self, graph: DistillGraph) -> None:
-        self.graph = graph
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.pairs = pairs
         self._undrawn = False  # epochs that the curves do not show yet
 
     def see(self, event: str, trainer: Distilling) -> None:
@@ -97,7 +97,7 @@ class Observer:
             return
         # what a broken image file or a full device raises
         with tolerated("maps", OSError, torch.OutOfMemoryError), unchanged_randomness():
-            for term, sides, rows in _terms(trainer.distiller, self.graph, trainer.ema.ema, _images(trainer)):
+            for term, sides, rows in _terms(trainer.distiller, self.pairs, trainer.ema.ema, _images(trainer)):
                 if edges is not None and term.edge.name not in edges:
                     continue
                 title = f"{term.name} · {term.criterion.name} · epoch {epoch}"
@@ -140,17 +140,17 @@ def _images(trainer: Distilling) -> list[Tensor]:
 
 
 def _terms(
-    distiller: Distiller, graph: DistillGraph, student: Any, images: list[Tensor]
+    distiller: Distiller, pairs: Sequence[Pair], student: Any, images: list[Tensor]
 ) -> Iterator[tuple[Term, tuple[Side, Side], list[Row]]]:
     """Each term that can be shown, and the rows of its picture."""
-    compared = Compared(distiller, graph, student)
+    compared = Compared(distiller, pairs, student)
     found: dict[str, tuple[Term, tuple[Side, Side], list[Row]]] = {}
     for image in images:
         for values in compared(image[None]):
-            pairs = maps_of(values, (image.shape[1], image.shape[2]))
-            if pairs:
+            maps = maps_of(values, (image.shape[1], image.shape[2]))
+            if maps:
                 entry = found.setdefault(values.term.name, (values.term, values.sides, []))
-                entry[2].append(Row(image, pairs))
+                entry[2].append(Row(image, maps))
     yield from found.values()
 
 

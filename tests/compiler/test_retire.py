@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
 
+from kdgraph.compiler.api import plan
 from kdgraph.compiler.distiller import Distiller
 from tests.compiler.pairs import distiller, task_loss
-from tests.toys import batch, equal
+from tests.toys import batch, equal, spec, toy
 
 EDGES = """\
   neck: {taps: neck.*, criterion: mimic, until: 10}
@@ -40,6 +43,19 @@ def test_ended_edges_go_with_the_part_of_the_teacher_that_only_they_needed() -> 
     assert not [name for name, _ in model.teacher.named_modules() if name.startswith("model.11")]
     assert model.retire(16) == ()
     assert model.retire(20) == ("twin",)
+
+
+@pytest.mark.parametrize("ends", ["until: 2", "weight: {linear: {from: 1, to: 0}}", ""])
+def test_the_teacher_as_it_was_is_kept_only_where_an_edge_can_end(ends: str) -> None:
+    student, teacher = toy(), toy(16, seed=1)
+    model = plan(
+        spec(f"  neck: {{taps: neck.*, criterion: cwd, {ends}}}"), student=student, teacher=teacher
+    ).lower()
+    given = weakref.ref(teacher)
+    del teacher
+    gc.collect()
+    assert (given() is not None) == bool(ends)
+    assert bool(model.retire(20)) == bool(ends)
 
 
 def test_the_student_trains_on_when_nothing_is_left() -> None:

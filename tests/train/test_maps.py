@@ -20,7 +20,7 @@ from ultralytics import YOLO
 import kdgraph
 from kdgraph.compiler.api import Plan, plan
 from kdgraph.spec.parse import parse
-from kdgraph.train.compared import Compared, Side, Values
+from kdgraph.train.compared import Compared, Side, Values, pairs_of
 from kdgraph.train.distilling import Distilling
 from kdgraph.train.edge_log import TASK, read_edges
 from kdgraph.train.map_figure import Row, map_figure
@@ -43,7 +43,7 @@ def compared(edges: str) -> tuple[dict[str, Values], Any, Plan]:
     made = planned(edges)
     distiller = made.lower()
     other = toy(seed=5)
-    return {v.term.name: v for v in Compared(distiller, made.graph, other)(IMAGES)}, distiller, made
+    return {v.term.name: v for v in Compared(distiller, pairs_of(made.graph), other)(IMAGES)}, distiller, made
 
 
 def layer(model: Any, index: int) -> Tensor:
@@ -94,7 +94,7 @@ def test_looking_changes_nothing() -> None:
     before = [copy.deepcopy(each.state_dict()) for each in (distiller, student)]
     modes = [[module.training for module in each.modules()] for each in (distiller, student)]
     states = random.getstate(), torch.get_rng_state()
-    list(Compared(distiller, made.graph, student)(IMAGES))
+    list(Compared(distiller, pairs_of(made.graph), student)(IMAGES))
     for each, state, mode in zip((distiller, student), before, modes, strict=True):
         assert all(torch.equal(value, state[name]) for name, value in each.state_dict().items())
         assert [module.training for module in each.modules()] == mode
@@ -111,7 +111,7 @@ def test_every_kind_of_teacher_is_shown() -> None:
     top = f"student: toy-student.yaml\nteachers: {two}\nedges:\n{edges}\ntrain: {{epochs: 20, imgsz: 64}}\n"
     teachers = {"a": toy(16, seed=1), "b": toy(12, seed=2)}
     made = plan(parse(top), student=toy(), teachers=teachers)
-    found = {v.term.name: v for v in Compared(made.lower(), made.graph, toy(seed=5))(IMAGES)}
+    found = {v.term.name: v for v in Compared(made.lower(), pairs_of(made.graph), toy(seed=5))(IMAGES)}
     mean = (raw(teachers["a"])["scores"] + raw(teachers["b"])["scores"]) / 2
     torch.testing.assert_close(found["both.head.cls"].tensors[1], mean, rtol=1e-4, atol=1e-4)
     assert [side.role for side in found["both.head.cls"].sides] == ["student", "a, b"]

@@ -62,7 +62,7 @@ def test_accounts_tell_what_each_pass_did() -> None:
     _, accounts = run_passes(graph(EDGES))
     assert [a.name for a in accounts] == [
         "infer_shapes", "resolve_taps", "splice_teacher", "insert_adapters", "check_edges", "merge_taps",
-        "prune", "fold_teacher", "overwrite_teacher", "place",
+        "prune", "fold_teacher", "overwrite_teacher", "fuse_student", "place",
     ]  # fmt: skip
     assert all(one.after == two.before for one, two in pairwise(accounts))
     assert all(a.summary.endswith(".") and a.seconds >= 0 for a in accounts)
