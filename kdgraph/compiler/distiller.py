@@ -167,6 +167,7 @@ class Distiller(nn.Module):
             self._take(lowered)
             self._graph[0].to(device=like.device)
             self.teachers.to(like.device, like.dtype)
+            self._keep_precision()
             self.signals.to(like.device)
             for name, buffer in self._averages().items():
                 buffer.copy_(averages[name])
@@ -315,8 +316,15 @@ class Distiller(nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         # The tensors that the graph reads directly; for the rest twice is as good as once.
         self._graph[0]._apply(fn)  # type: ignore[no-untyped-call]
+        self._keep_precision()
         self._relink()
         return self
+
+    def _keep_precision(self) -> None:
+        """A teacher with a precision of its own keeps it, whatever the rest is moved to."""
+        for name, dtype in self._lowered[0].precision.items():
+            if name in self.teachers:
+                self.teachers[name].to(dtype)
 
     def _relink(self) -> None:
         """Let the graph read the very tensors of the teachers, which a move made twice."""

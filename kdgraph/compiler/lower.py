@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, count
-from operator import attrgetter
 from typing import Any
 
+import torch
 import torch.fx as fx
 from torch import nn
 
 from kdgraph.compiler.build import Call, align_call, build_adapter, build_edge, signal_call, view_call
-from kdgraph.compiler.frozen import frozen
+from kdgraph.compiler.frozen_teachers import FrozenTeachers
 from kdgraph.compiler.names import free_name
 from kdgraph.compiler.passes.insert_adapters import side_of, tap_of
 from kdgraph.compiler.signals import labelled
@@ -34,7 +35,8 @@ FIRST = ("student", "teacher")
 class Lowered:
     """The graph module, and the parts of its tree that are not the student's.
 
-    `teacher_names` are the names of the teachers' modules in `teachers`.
+    `teacher_names` are the names of the teachers' modules in `teachers`, `precision` the numbers that those
+    compute in which have their own, by that name.
     `labels` are the batch entries, besides the images, that the module's forward takes by name, and
     `labelled` the edges that need them. `edge_names` are the names of the edges' modules in `edges`,
     `adapter_names` those of the adapters before each term in `adapters`: both may hold modules of edges that
@@ -51,6 +53,7 @@ class Lowered:
     edge_names: Mapping[str, str] = field(default_factory=dict)
     adapter_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     teacher_names: Mapping[Role, str] = field(default_factory=dict)
+    precision: Mapping[str, torch.dtype] = field(default_factory=dict)
 
 
 def lower(graph: DistillGraph, previous: Lowered | None = None) -> Lowered:
@@ -69,8 +72,10 @@ class _Lowering:
         self.graph = graph
         self.fx = fx.Graph()
         self.values: dict[str, Any] = {}  # vertex -> fx node, or for an output its structure of nodes
-        self.teachers, self.signals = nn.ModuleDict(), nn.ModuleDict()
-        self.teacher_names = _place_teachers(graph, self.teachers)
+        self.outside: dict[
+            str, Any
+        ] = {}  # the same of a teacher with a precision of its own, as others read it
+        self.teachers, self.signals = FrozenTeachers(graph), nn.ModuleDict()
         self.previous = previous
         self.adapters = previous.adapters if previous else nn.ModuleDict()
         self.edges = previous.edges if previous else nn.ModuleDict()
@@ -84,6 +89,7 @@ class _Lowering:
         for name in labels:
             self.values[f"batch:{name}"] = self.fx.placeholder(name)
         images = self.fx.call_function(channels_last, (given,)) if self.graph.channels_last else given
+        self.images = images
         for key in self.graph.order():
             if key not in self.values:
                 self.values[key] = self._lower(key, images)
@@ -97,8 +103,8 @@ class _Lowering:
             for term, keys in self.before.items()
         }
         return Lowered(
-            module, self.teachers, self.signals, labels, labelled(self.graph), self.adapters, self.edges,
-            self.edge_names, names, self.teacher_names,
+            module, self.teachers.modules, self.signals, labels, labelled(self.graph),
+            self.adapters, self.edges, self.edge_names, names, self.teachers.names, self.teachers.precision(),
         )  # fmt: skip
 
     def _lower(self, key: str, images: fx.Node) -> Any:
@@ -119,7 +125,7 @@ class _Lowering:
 
     def _input(self, key: str, port: str) -> Any:
         source = self.graph.source(key, port)
-        return None if source is None else self.values[source]
+        return None if source is None else self._read(source)
 
     def _ports(self, key: str) -> dict[str, Any]:
         """The values that enter a vertex, by port; those of every term in one order."""
@@ -127,14 +133,29 @@ class _Lowering:
             {port for port, _ in self.graph.inputs(key)}, key=lambda port: (port not in FIRST, port)
         )
         return {
-            port: [self.values[source] for source in self.graph.sources(key, port)]
+            port: [self._read(source) for source in self.graph.sources(key, port)]
             if port in LISTS
             else self._input(key, port)
             for port in ports
         }
 
+    def _read(self, key: str) -> Any:
+        """The value of a vertex for what is outside of the teachers, in the numbers of the images."""
+        op = self.graph[key]
+        if not isinstance(op, Op) or self.teachers.dtype(op.role) is None:
+            return self.values[key]
+        if key not in self.outside:
+            back = partial(self.fx.call_method, "type_as")
+            self.outside[key] = fx.map_arg(self.values[key], lambda node: back((node, self.images)))
+        return self.outside[key]
+
     def _images(self, op: Op, images: fx.Node) -> Any:
-        """The images as a model sees them."""
+        """The images as a model sees them, in the numbers that it computes in."""
+        seen = self._seen(op, images)
+        dtype = self.teachers.dtype(op.role)
+        return seen if dtype is None else self.fx.call_method("to", (seen, dtype))
+
+    def _seen(self, op: Op, images: fx.Node) -> fx.Node:
         view, ours = self.graph.views[op.role], self.graph.views["student"]
         if replace(view, stride=ours.stride) == ours and view.stride <= ours.stride:
             return images
@@ -144,7 +165,9 @@ class _Lowering:
 
     def _op(self, op: Op) -> Any:
         def value(node: fx.Node) -> Any:
-            return self.values[self.graph.argument(op, node)]
+            key = self.graph.argument(op, node)
+            dtype = self.teachers.dtype(op.role) if isinstance(self.graph[key], Splice) else None
+            return self.values[key] if dtype is None else self.fx.call_method("to", (self.values[key], dtype))
 
         if op.node.op == "output":
             return fx.map_arg(op.node.args[0], value)
@@ -152,7 +175,7 @@ class _Lowering:
         if op.node.op in ("call_module", "get_attr"):
             target = f"{self._root_of(op.role)}.{target}"
         if op.role != "student":
-            self._place_teacher(op)
+            self.teachers.place(op)
         args, kwargs = fx.map_arg(op.node.args, value), fx.map_arg(op.node.kwargs, value)
         name = f"{'spliced' if op.splice else op.role}_{op.node.name}"
         if op.norm is not None:
@@ -161,20 +184,7 @@ class _Lowering:
         return self.fx.create_node(op.node.op, target, args, kwargs, name)
 
     def _root_of(self, role: Role) -> str:
-        return role if role == "student" else f"teachers.{self.teacher_names[role]}"
-
-    def _place_teacher(self, op: Op) -> None:
-        """Give the frozen teacher the module that an operation calls, or the tensor that it reads."""
-        path, teacher = str(op.node.target), self.teachers[self.teacher_names[op.role]]
-        if op.module is not None:
-            owner, name = _owner(teacher, path), path.split(".")[-1]
-            if name not in owner._modules:  # a splice calls it once more
-                owner.add_module(name, frozen(op.module, op.folded))
-                if op.inplace:
-                    owner.get_submodule(name).inplace = True  # type: ignore[assignment]
-        elif op.node.op == "get_attr":
-            tensor = attrgetter(path)(self.graph.models[op.role].module).detach()
-            _owner(teacher, path).register_buffer(path.split(".")[-1], tensor, persistent=False)
+        return role if role == "student" else f"teachers.{self.teachers.names[role]}"
 
     def _adapter(self, key: str, adapter: Adapter) -> fx.Node:
         name = self._known_adapter(key)
@@ -224,7 +234,7 @@ class _Lowering:
 
     def _teachers_outputs(self) -> dict[Role, Any]:
         outputs = {role: self.graph.output(role) for role in self.graph.teachers}
-        return {role: self.values[output] for role, output in outputs.items() if output is not None}
+        return {role: self._read(output) for role, output in outputs.items() if output is not None}
 
     def _losses(self) -> dict[str, Any]:
         terms = self.graph.of(Term)
@@ -259,22 +269,12 @@ class _Lowering:
         root = nn.Module()
         root.student = self.graph.models["student"].module
         root.teachers, root.adapters, root.signals, root.edges = (
-            self.teachers,
+            self.teachers.modules,
             self.adapters,
             self.signals,
             self.edges,
         )
         return root
-
-
-def _place_teachers(graph: DistillGraph, teachers: nn.ModuleDict) -> dict[Role, str]:
-    """Make an empty module for each teacher of which something is left; their names."""
-    names: dict[Role, str] = {}
-    for role in graph.teachers:
-        if any(op.node.op != "placeholder" for op in graph.ops(role).values()):
-            names[role] = free_name(role if role == "teacher" else f"teacher_{role}", teachers)
-            teachers[names[role]] = nn.Module()
-    return names
 
 
 def _teacher_tap(graph: DistillGraph, term: str) -> str:
@@ -296,12 +296,3 @@ def _pair_name(
     student, teacher = taps
     names = chain([student, f"{student}/{teacher}"], (f"{student}/{teacher}/{n}" for n in count(2)))
     return next(name for name in names if taken.get(name, values) == values)
-
-
-def _owner(root: nn.Module, path: str) -> nn.Module:
-    """The module that holds the last name of a dotted path below `root`, making containers on the way."""
-    for name in path.split(".")[:-1]:
-        if name not in root._modules:
-            root.add_module(name, nn.Module())
-        root = root.get_submodule(name)
-    return root

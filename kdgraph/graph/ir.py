@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import networkx as nx
+import torch
 import torch.fx as fx
 
 from kdgraph.graph.vertices import (
@@ -62,7 +63,7 @@ class DistillGraph:
     `channels`, and a teacher's own where it has some. `alias` maps a vertex that a pass removed to the one
     that now gives its value. `shared` are operations of the student at which its edges are balanced.
     `left_out` says in words what of the taps has no counterpart. `channels_last`: maps lie in memory with
-    their channels together.
+    their channels together. `precision` is what a teacher computes in where that is not the student's.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class DistillGraph:
         self.left_out: tuple[str, ...] = ()
         self.shared: tuple[str, ...] = ()
         self.channels_last = False
+        self.precision: Mapping[Role, torch.dtype] = {}
         self._graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         for role, model in self.models.items():
             self._add_model(role, model)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import get_args
 
 from kdgraph.spec.json_parts import SCALAR, TEXT, Schema, any_of, name, object_of, ref
 from kdgraph.spec.reading.functions import PYTHON_PATTERN
 from kdgraph.spec.reading.teachers import WITH_PYTHON, WITH_STUDENT
-from kdgraph.spec.schema import SMALLEST_IMAGE, STUDENT, STUDENT_EMA, TeacherSpec
+from kdgraph.spec.schema import SMALLEST_IMAGE, STUDENT, STUDENT_EMA, Precision, TeacherSpec
 
 MODEL: Schema = {"model": TEXT, "trust": {"type": "boolean"}}
 """The keys that student and teachers have in common."""
@@ -50,6 +51,7 @@ def _map(train: Schema) -> Schema:
         "imgsz": {"type": "integer", "minimum": SMALLEST_IMAGE},
         "channels": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
         "classes": _classes(),
+        "precision": {"enum": [*get_args(Precision)]},
     }
     own = [
         {

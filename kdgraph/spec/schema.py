@@ -16,6 +16,7 @@ from kdgraph.errors import Span
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Output = Literal["taps", "teacher"]
+Precision = Literal["bfloat16", "float16"]
 
 VERSION = 1
 """The version of the language this package reads."""
@@ -96,6 +97,11 @@ class TeacherSpec(ModelSpec):
         min_length=1,
         description="which class of the student each class of the teacher is, {teacher_name: student_name}, "
         "by name or number; the others by equal names",
+    )
+    precision: Precision | None = Field(
+        None,
+        description="the numbers that the teacher computes in, bfloat16 or float16: faster where the device "
+        "has them, and coarser; by default those of the student's step",
     )
 
 

@@ -13,7 +13,7 @@ from kdgraph.spec.reading.models import EXAMPLE, misplaced, read_model, read_tru
 from kdgraph.spec.reading.names import check_name
 from kdgraph.spec.reading.scope import Scope
 from kdgraph.spec.reading.values import as_map, fail
-from kdgraph.spec.reading.views import read_channels, read_classes, read_image_size
+from kdgraph.spec.reading.views import read_channels, read_classes, read_image_size, read_precision
 from kdgraph.spec.schema import STUDENT, STUDENT_EMA, TeacherSpec, located
 from kdgraph.spec.train_args import TEACHER, read_train
 
@@ -26,8 +26,8 @@ WITH_PYTHON: tuple[str, ...] = ("model", "trust", "train")
 """Keys that a teacher of a Python function has no use for."""
 
 WITH_STUDENT: Mapping[str, tuple[str, ...]] = {
-    STUDENT: ("trust", "train", "imgsz", "channels", "classes"),
-    STUDENT_EMA: ("trust", "train", "channels", "classes"),
+    STUDENT: ("trust", "train", "imgsz", "channels", "classes", "precision"),
+    STUDENT_EMA: ("trust", "train", "channels", "classes", "precision"),
 }
 """The same for a teacher that is the student: its average may see the images at another size."""
 
@@ -55,6 +55,7 @@ def read_teacher(node: Node, holder: Span, scope: Scope) -> TeacherSpec:
         "imgsz": read_image_size,
         "channels": read_channels,
         "classes": read_classes,
+        "precision": read_precision,
     }
     required = [] if "python" in mapping.entries else ["model"]
     elsewhere = {key: hint for key, hint in misplaced(_IN_TRAIN).items() if key not in readers}

@@ -1,11 +1,13 @@
-"""What a teacher sees of the images, and what its classes are called: `imgsz:`, `channels:`, `classes:`."""
+"""What a teacher sees of the images, what its classes are called and which numbers it computes in."""
 
 from __future__ import annotations
+
+from typing import get_args
 
 from kdgraph.spec.nodes import Items, Node, Text
 from kdgraph.spec.reading.faults import Faults
 from kdgraph.spec.reading.values import as_map, expected, fail, number, scalar
-from kdgraph.spec.schema import SMALLEST_IMAGE
+from kdgraph.spec.schema import SMALLEST_IMAGE, Precision
 
 _IMGSZ = "write the size that it was trained for, such as 640"
 _CHANNELS = "write the numbers of the channels that it sees, such as [0, 1, 2]"
@@ -45,6 +47,13 @@ def read_classes(node: Node) -> dict[str, str]:
             classes[name] = _class_name(entry.value)
     faults.check()
     return classes
+
+
+def read_precision(node: Node) -> str:
+    known = get_args(Precision)
+    if not isinstance(node, Text) or node.value not in known:
+        raise expected(node, " or ".join(known), "delete it for the numbers of the student's step")
+    return node.value
 
 
 def _class_name(node: Node) -> str:
