@@ -68,9 +68,16 @@ class Assigner(nn.Module):
 
         `overlap` is 0 where `near`, the candidates, is False; `scores` are the logits of the target's class.
         """
-        merit = scores.float().sigmoid().pow(self.alpha) * overlap.pow(self.beta)
-        best = merit.topk(min(self.topk, merit.shape[1]), dim=1).indices
+        best = self._top(self._merit(scores.float(), overlap))
         return torch.zeros_like(near).scatter(1, best, True) & near
+
+    def _merit(self, scores: Tensor, overlap: Tensor) -> Tensor:
+        """`[N, A]`: how well each anchor does for each target, by its score (from logits) and its overlap."""
+        return scores.sigmoid().pow(self.alpha) * overlap.pow(self.beta)
+
+    def _top(self, merit: Tensor) -> Tensor:
+        """`[N, topk]`, the anchors of most merit for each target; all of them where there are fewer."""
+        return merit.topk(min(self.topk, merit.shape[1]), dim=1).indices
 
     def extra_repr(self) -> str:
         return f"nc={self.nc}, reg_max={self.reg_max}, strides={self.strides}, topk={self.topk}"

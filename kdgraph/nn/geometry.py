@@ -76,14 +76,15 @@ def complete_iou(a: Corners, b: Corners) -> Tensor:
     """CIoU: IoU - d^2 / diagonal^2 - alpha * v, in -1 .. 1 (Zheng et al., *Distance-IoU Loss*, AAAI 2020).
 
     d is the distance of the centres, the diagonal that of the smallest box around both; v = 4/pi^2
-    (difference of the arctangents of width/height)^2 and alpha = v / (1 - IoU + v). Where EPS is added is
-    where Ultralytics adds it, so that anchors of nearly equal merit come in the same order.
+    (difference of the arctangents of width/height)^2 and alpha = v / (1 - IoU + v), a weight that no gradient
+    passes through, as in the authors' code. Where EPS is added is where Ultralytics adds it, so that anchors
+    of nearly equal merit come in the same order.
     """
     (aw, ah), (bw, bh) = _size(a), _size(b)
     overlap = _extent(a, b, 0) * _extent(a, b, 1)
     iou = overlap / (aw * ah + bw * bh - overlap + EPS)
     v = (4 / math.pi**2) * ((bw / bh).atan() - (aw / ah).atan()).square()
-    alpha = v / (1 - iou + v + EPS)
+    alpha = (v / (1 - iou + v + EPS)).detach()
     return iou - (_separation(a, b) + v * alpha)
 
 
