@@ -12,9 +12,11 @@ from torch import Tensor
 __all__ = ["Difference", "Numbers", "compare", "numbers", "refusals"]
 
 LOSS, GRADIENT = 1e-4, 1e-3
-"""Largest relative differences that are rounding in float32: of a loss, and of the gradient as one vector."""
+"""Largest relative differences that are rounding: of a loss, and of the gradient as one vector."""
+TIPPED = 3e-2
+"""The same of the gradient in float32: rounding alone may assign a box to another cell."""
 LOOSE_LOSS = 3e-2
-"""The same of a loss under AMP."""
+"""The same of a loss in half precision."""
 
 
 @dataclass
@@ -56,17 +58,22 @@ def numbers(stepper: Stepper) -> Numbers:
     return Numbers(float(task.sum()), distillation, gradients)
 
 
-def compare(arm: str, ours: Numbers, base: str, theirs: Numbers, amp: bool = False) -> Difference:
-    """How far `arm` is from `base`; under AMP by losses only, with its coarser rounding."""
+def compare(
+    arm: str, ours: Numbers, base: str, theirs: Numbers, loose: bool = False, limit: float = GRADIENT
+) -> Difference:
+    """How far `arm` is from `base`, in the gradient by `limit` at most.
+
+    With `loose`, as under AMP or with a teacher of coarse numbers, by losses only.
+    """
     task = _relative(ours.task, theirs.task)
     kd = total = None
     if ours.distillation is not None and theirs.distillation is not None:
         kd = _relative(ours.distillation, theirs.distillation)
         total = _relative(ours.task + ours.distillation, theirs.task + theirs.distillation)
     same = (ours.distillation is None) == (theirs.distillation is None)
-    gradient = _gradient(ours.gradients, theirs.gradients) if same and not amp else None
+    gradient = _gradient(ours.gradients, theirs.gradients) if same and not loose else None
     worst = max(task, kd or 0.0, total or 0.0)
-    rounding = worst <= (LOOSE_LOSS if amp else LOSS) and (gradient is None or gradient <= GRADIENT)
+    rounding = worst <= (LOOSE_LOSS if loose else LOSS) and (gradient is None or gradient <= limit)
     return Difference(arm, base, task, kd, task if total is None else total, gradient, rounding)
 
 

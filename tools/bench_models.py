@@ -52,7 +52,10 @@ class Setup:
 def spec_of(options: argparse.Namespace, edges: str = SL2) -> tuple[Spec, str | None]:
     """The spec of a run, and its text if it was made here."""
     if options.spec is None:
-        names = json.dumps(options.student or STUDENT), json.dumps(options.teacher or TEACHER)
+        teacher = {"model": options.teacher or TEACHER}
+        if options.precision:
+            teacher["precision"] = options.precision
+        names = json.dumps(options.student or STUDENT), json.dumps(teacher)
         text = "student: {}\nteacher: {}\ntrain: {{imgsz: {}}}\nedges:\n{}\n".format(
             *names, options.imgsz, edges
         )
@@ -66,6 +69,10 @@ def spec_of(options: argparse.Namespace, edges: str = SL2) -> tuple[Spec, str | 
             raise WrongUse(f"--teacher: {options.spec} has {len(spec.teachers)} teachers, change them there")
         fresh = {"model": options.teacher, "train": None, "python": None}
         update["teachers"] = {role: part.model_copy(update=fresh) for role, part in spec.teachers.items()}
+    if options.precision:
+        own = {"precision": options.precision}
+        teachers = update.get("teachers", spec.teachers)
+        update["teachers"] = {role: part.model_copy(update=own) for role, part in teachers.items()}
     return spec.model_copy(update=update), None
 
 

@@ -62,6 +62,7 @@ def _work_flags(parser: argparse.ArgumentParser) -> None:
     add("--imgsz", type=_count, default=320, metavar="N", help="side of the images in pixels (320)")
     add("--batch", type=_count, default=4, metavar="N", help="images per step (4)")
     add("--amp", choices=("bf16", "fp16"), help="autocast, fp16 with a GradScaler (CUDA only)")
+    add("--precision", choices=("bfloat16", "float16"), help="of the teacher in kdgraph's arms")
     add("--images", type=Path, metavar="FOLDER", help="real images, labels beside; synthetic otherwise")
     add("--compile-mode", choices=_MODES, default="default", help="of torch.compile")
     add("--dynamic", action="store_true", help="torch.compile with dynamic shapes")

@@ -21,6 +21,7 @@ def print_head(work: Mapping[str, Any]) -> None:
     console.print(
         f"{work['teacher']} → {work['student']}, {work['imgsz']} px, batch {work['batch']} "
         f"({work['boxes']} boxes), {amp}, {work['edges']}"
+        + (f"; kdgraph's teacher in {work['precision']}" if work["precision"] else "")
     )
 
 
