@@ -15,8 +15,8 @@ LOSS, GRADIENT = 1e-4, 1e-3
 """Largest relative differences that are rounding: of a loss, and of the gradient as one vector."""
 TIPPED = 3e-2
 """The same of the gradient in float32: rounding alone may assign a box to another cell."""
-LOOSE_LOSS = 3e-2
-"""The same of a loss in half precision."""
+HALF_LOSS, COARSE_LOSS = 3e-2, 1e-1
+"""The same of a loss under AMP, and with a teacher of coarser numbers; untrained ones lose the most by it."""
 
 
 @dataclass
@@ -59,11 +59,16 @@ def numbers(stepper: Stepper) -> Numbers:
 
 
 def compare(
-    arm: str, ours: Numbers, base: str, theirs: Numbers, loose: bool = False, limit: float = GRADIENT
+    arm: str,
+    ours: Numbers,
+    base: str,
+    theirs: Numbers,
+    loss: float = LOSS,
+    limit: float | None = GRADIENT,
 ) -> Difference:
-    """How far `arm` is from `base`, in the gradient by `limit` at most.
+    """How far `arm` is from `base`, and whether that is rounding: up to `loss`, in the gradient up to `limit`.
 
-    With `loose`, as under AMP or with a teacher of coarse numbers, by losses only.
+    Without a `limit` gradients are not compared.
     """
     task = _relative(ours.task, theirs.task)
     kd = total = None
@@ -71,9 +76,9 @@ def compare(
         kd = _relative(ours.distillation, theirs.distillation)
         total = _relative(ours.task + ours.distillation, theirs.task + theirs.distillation)
     same = (ours.distillation is None) == (theirs.distillation is None)
-    gradient = _gradient(ours.gradients, theirs.gradients) if same and not loose else None
+    gradient = _gradient(ours.gradients, theirs.gradients) if same and limit is not None else None
     worst = max(task, kd or 0.0, total or 0.0)
-    rounding = worst <= (LOOSE_LOSS if loose else LOSS) and (gradient is None or gradient <= limit)
+    rounding = worst <= loss and (gradient is None or limit is None or gradient <= limit)
     return Difference(arm, base, task, kd, task if total is None else total, gradient, rounding)
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from bench_arms import LeftOut, arm, take_projector
-from bench_check import TIPPED, Difference, Numbers, compare, numbers, refusals
+from bench_check import COARSE_LOSS, HALF_LOSS, LOSS, TIPPED, Difference, Numbers, compare, numbers, refusals
 from bench_memory import peak_of
 from bench_models import Setup, WrongUse
 from bench_stats import ratio, summary
@@ -79,8 +79,8 @@ def _checked(setup: Setup, steppers: dict[str, Stepper]) -> list[Difference]:
         coarse = options.precision is not None and bool({name, base} & {*_OURS})
         if steppers[name].arm.compiled or coarse:
             ours, theirs = numbers(steppers[name]), numbers(steppers[base])
-            loose = coarse or options.amp is not None
-            found.append(compare(name, ours, base, theirs, loose, TIPPED))
+            loss = COARSE_LOSS if coarse else HALF_LOSS if options.amp else LOSS
+            found.append(compare(name, ours, base, theirs, loss, TIPPED if loss == LOSS else None))
         else:
             found.append(compare(name, exact[name], base, exact[base]))
     wrong = refusals(found)
