@@ -66,7 +66,7 @@ def compare(
     loss: float = LOSS,
     limit: float | None = GRADIENT,
 ) -> Difference:
-    """How far `arm` is from `base`, and whether that is rounding: up to `loss`, in the gradient up to `limit`.
+    """How far `arm` is from `base`; it is rounding up to `loss`, and in the gradient up to `limit`.
 
     Without a `limit` gradients are not compared.
     """
