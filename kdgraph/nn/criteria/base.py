@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from kdgraph.nn.criteria.early import with_gradient
+
 EPS = 1e-9  # the value Ultralytics adds to the normaliser of its own distillation loss
 """Added to the sum of a mask before dividing by it: an empty mask gives 0/EPS, exactly 0, with gradient 0."""
 
@@ -31,12 +33,14 @@ class Criterion(nn.Module, ABC):
 
     A subclass says its distance in `compare`, which gets the signals it reads by keyword; `masked` is False
     where a mask has no meaning, `same_channels` where the two sides may differ in C, `learns` are signals of
-    the student that get a gradient.
+    the student that get a gradient, `frugal` is True where autograd would hold several maps of the student's
+    size: then its gradient is computed with its value (`kdgraph.nn.criteria.early`).
     """
 
     masked: ClassVar[bool] = True
     same_channels: ClassVar[bool] = True
     learns: ClassVar[frozenset[str]] = frozenset()
+    frugal: ClassVar[bool] = False
     __call__: Callable[..., Tensor]
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None, **signals: Any) -> Tensor:
@@ -53,7 +57,10 @@ class Criterion(nn.Module, ABC):
             name: value.to(dtype) if name in self.learns else _constant(value, dtype)
             for name, value in signals.items()
         }
-        return self.compare(student.to(dtype), teacher.detach().to(dtype), weights, **given)
+        student, teacher = student.to(dtype), teacher.detach().to(dtype)
+        if self.frugal:
+            return with_gradient(lambda ours: self.compare(ours, teacher, weights, **given), [student])
+        return self.compare(student, teacher, weights, **given)
 
     @abstractmethod
     def compare(self, *tensors: Any, **signals: Any) -> Tensor:

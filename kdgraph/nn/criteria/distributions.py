@@ -21,6 +21,8 @@ class Distributions(Criterion):
         ValueError: `bins` below 2, where a softmax is constant and teaches nothing.
     """
 
+    frugal = True
+
     def __init__(self, temperature: float, bins: int) -> None:
         super().__init__()
         if bins < 2:

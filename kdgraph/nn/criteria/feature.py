@@ -120,6 +120,7 @@ class ChannelWise(Criterion):
     """
 
     masked = False
+    frugal = True
 
     def __init__(self, tau: float = 1.0, norm: Literal["none", "batch"] = "none") -> None:
         super().__init__()
@@ -152,6 +153,7 @@ class Pearson(Criterion):
     """
 
     masked = False
+    frugal = True
 
     def compare(self, student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
         return (_standardised(student) - _standardised(teacher)).square().mean() / 2

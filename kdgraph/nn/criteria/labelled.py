@@ -26,6 +26,8 @@ class Decoupled(Criterion):
     Source: Zhao et al., *Decoupled Knowledge Distillation*, CVPR 2022.
     """
 
+    frugal = True
+
     def __init__(self, temperature: float = 1.0, alpha: float = 1.0, beta: float = 8.0) -> None:
         super().__init__()
         self.temperature = temperature
@@ -54,6 +56,8 @@ class Normalised(Criterion):
     Source: Yang et al., *From Knowledge Distillation to Self-Knowledge Distillation: A Unified Approach with
     Normalized Loss and Customized Soft Labels*, ICCV 2023.
     """
+
+    frugal = True
 
     def __init__(self, temperature: float = 1.0, gamma: float = 1.5) -> None:
         super().__init__()

@@ -62,6 +62,8 @@ class KLDivergence(Criterion):
         ValueError: `bins` below 2, where a softmax is constant and teaches nothing.
     """
 
+    frugal = True
+
     def __init__(self, temperature: float = 1.0, bins: int | None = None) -> None:
         super().__init__()
         if bins is not None and bins < 2:
@@ -95,6 +97,8 @@ class QualityFocal(Criterion):
     assigner's positives.
     """
 
+    frugal = True
+
     def __init__(self, beta: float = 1.0) -> None:
         super().__init__()
         self.beta = beta
@@ -125,6 +129,8 @@ class StandardisedKL(Criterion):
 
     Source: Sun et al., *Logit Standardization in Knowledge Distillation*, CVPR 2024.
     """
+
+    frugal = True
 
     def __init__(self, temperature: float = 2.0) -> None:
         super().__init__()
@@ -158,6 +164,8 @@ class Correlation(Criterion):
 
     Source: Huang et al., *Knowledge Distillation from A Stronger Teacher*, NeurIPS 2022.
     """
+
+    frugal = True
 
     def __init__(self, temperature: float = 1.0, inter: float = 1.0, intra: float = 1.0) -> None:
         super().__init__()

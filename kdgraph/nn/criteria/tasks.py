@@ -50,5 +50,7 @@ class BoxAngle(Criterion):
     `[B, 1, H, W]`. At most 1, for a quarter turn.
     """
 
+    frugal = True
+
     def compare(self, student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
         return weighted_mean((student - teacher).sin().square(), mask)
