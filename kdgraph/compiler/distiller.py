@@ -145,8 +145,7 @@ class Distiller(nn.Module):
         for name, attribute in self._lowered[0].edge_names.items():
             module = self.edges[attribute]
             assert isinstance(module, EdgeLoss)
-            weights = weights_of(self.spec, name, module.levels, epoch, total)
-            module.weights.copy_(torch.tensor(weights))
+            module.weigh(weights_of(self.spec, name, module.levels, epoch, total))
 
     def retire(self, epoch: float, epochs: int | None = None) -> tuple[str, ...]:
         """Compile away the edges that count at no moment from `epoch` (from 0) of `epochs` on; their names.

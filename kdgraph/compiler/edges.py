@@ -24,6 +24,13 @@ class EdgeLoss(nn.Module):
         self.levels = tuple(levels)
         self.criteria = nn.ModuleList(criteria)
         self.register_buffer("weights", torch.ones(len(criteria)), persistent=False)
+        self._said = (1.0,) * len(criteria)
+
+    def weigh(self, weights: Sequence[float]) -> None:
+        """Move the weights; where they stand already nothing is sent to the device."""
+        if tuple(weights) != self._said:
+            self._said = tuple(weights)
+            self.weights.copy_(torch.tensor(weights))
 
     def forward(self, levels: Sequence[Mapping[str, Any]]) -> tuple[Tensor, Tensor]:
         """(unweighted, weighted) scalars; `levels` are the arguments of each criterion by name."""
