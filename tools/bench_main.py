@@ -52,6 +52,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
     from bench_machine import machine
     from bench_models import built
     from bench_report import (
+        print_ablation,
         print_compile,
         print_head,
         print_machine,
@@ -78,6 +79,12 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         profile = {"arm": options.profile, "regions": _profile(setup)}
         print_profile(**profile)
         return {"profile": profile, "machine": machine(device), "work": work}
+    if options.ablate:
+        from bench_ablation import ablated
+
+        rows = ablated(setup)
+        print_ablation(rows)
+        return {"ablation": rows, "machine": machine(device), "work": work}
     if device.type == "cpu" and {"compiled", "limit"} & {*options.arms}:
         print(_SLOW, file=sys.stderr)
     compiling = compile_seconds(setup)

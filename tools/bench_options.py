@@ -83,6 +83,7 @@ def _output_flags(parser: argparse.ArgumentParser) -> None:
     add("--plot", type=Path, metavar="FILE", help="draw it: .png, .svg or .pdf")
     add("--profile", choices=PROFILED, metavar="ARM", help=f"where an arm's time goes: {', '.join(PROFILED)}")
     add("--scaling", choices=SCALES, metavar="AXIS", help=f"cost against {', '.join(SCALES)}")
+    add("--ablate", action="store_true", help="what each optional pass is worth: eager steps without it")
     add("--values", metavar="A,B,…", help="the points of --scaling; for model teacher:student")
 
 
@@ -100,8 +101,8 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error("--seconds: a time of more than 0")
     if options.warmup < 0:
         parser.error("--warmup: 0 or more")
-    if options.scaling and options.profile:
-        parser.error("--scaling and --profile are two runs: give one of them")
+    if bool(options.scaling) + bool(options.profile) + options.ablate > 1:
+        parser.error("--scaling, --profile and --ablate are runs of their own: give one of them")
     if options.scaling == "edges" and options.spec:
         parser.error("--scaling edges makes its own specs: leave --spec out")
     if options.values and not options.scaling:

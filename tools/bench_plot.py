@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ __all__ = ["plot"]
 
 
 def plot(result: Mapping[str, Any], path: Path) -> None:
-    """Bars of the arms' steps and memory, lines of a scaling, or the regions of a profile."""
+    """Bars of arms or of passes left out, lines of a scaling, or the regions of a profile."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -19,6 +19,8 @@ def plot(result: Mapping[str, Any], path: Path) -> None:
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     if "scaling" in result:
         _lines(figure, result["scaling"])
+    elif "ablation" in result:
+        _passes(figure, result["ablation"])
     elif "profile" in result:
         _regions(figure, result["profile"])
     else:
@@ -57,6 +59,16 @@ def _lines(figure: Any, scaling: Mapping[str, Any]) -> None:
     axes.set_ylabel("ms a step")
     axes.set_ylim(bottom=0)
     axes.legend()
+
+
+def _passes(figure: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    left, right = figure.subplots(1, 2, sharey=True)
+    names = [row["passes"] for row in rows]
+    left.barh(names, [1000 * row["median_s"] for row in rows], color="tab:blue")
+    left.set_xlabel("ms a step")
+    left.invert_yaxis()
+    right.barh(names, [row["peak_bytes"] / 2**20 for row in rows], color="tab:orange")
+    right.set_xlabel("peak MiB")
 
 
 def _regions(figure: Any, profile: Mapping[str, Any]) -> None:

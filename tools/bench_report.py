@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,7 +10,10 @@ from rich.table import Table
 
 from kdgraph.cli.console import table
 
-__all__ = ["print_compile", "print_head", "print_machine", "print_profile", "print_result", "print_scaling"]
+__all__ = [
+    "print_ablation", "print_compile", "print_head", "print_machine", "print_profile", "print_result",
+    "print_scaling",
+]  # fmt: skip
 
 console = Console(highlight=False, soft_wrap=True)
 console.width = max(console.width, 140)  # a row of numbers stays one line, also when piped
@@ -89,6 +92,19 @@ def print_profile(arm: str, regions: Mapping[str, float]) -> None:
     for name, seconds in regions.items():
         shown.add_row(name, _ms(seconds), f"{100 * seconds / total:.1f}")
     shown.add_row("step", _ms(total), "100.0")
+    _print_table(shown)
+
+
+def print_ablation(rows: Sequence[Mapping[str, Any]]) -> None:
+    names = ("ms", "to all passes", "peak MiB")
+    shown = table("eager", *names, numeric=names)
+    for row in rows:
+        shown.add_row(
+            row["passes"],
+            _ms(row["median_s"]),
+            _ratio(row["to_all"], row is rows[0]),
+            _mib(row["peak_bytes"]),
+        )
     _print_table(shown)
 
 

@@ -14,7 +14,7 @@ from bench_stats import ratio, summary
 from bench_step import Stepper
 from bench_timing import alternate, seconds_of
 
-__all__ = ["Disagreement", "measured", "steppers_of"]
+__all__ = ["Disagreement", "exact", "measured", "steppers_of"]
 
 _DISTILLING = ("builtin", "eager", "compiled", "hooks")
 _OURS = ("eager", "compiled")
@@ -73,7 +73,7 @@ def _checked(setup: Setup, steppers: dict[str, Stepper]) -> list[Difference]:
 
     A teacher of coarse numbers has them there too, so losses are then only nearly the same.
     """
-    exact = {name: _exact(stepper) for name, stepper in steppers.items() if not stepper.arm.compiled}
+    doubled = {name: exact(stepper) for name, stepper in steppers.items() if not stepper.arm.compiled}
     found, options = [], setup.options
     for name, base in _pairs(setup, tuple(steppers)):
         coarse = options.precision is not None and bool({name, base} & {*_OURS})
@@ -82,7 +82,7 @@ def _checked(setup: Setup, steppers: dict[str, Stepper]) -> list[Difference]:
             loss = COARSE_LOSS if coarse else HALF_LOSS if options.amp else LOSS
             found.append(compare(name, ours, base, theirs, loss, TIPPED if loss == LOSS else None))
         else:
-            found.append(compare(name, exact[name], base, exact[base]))
+            found.append(compare(name, doubled[name], base, doubled[base]))
     wrong = refusals(found)
     if wrong:
         raise Disagreement("\n".join(wrong))
@@ -106,7 +106,7 @@ def _pairs(setup: Setup, names: tuple[str, ...]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _exact(stepper: Stepper) -> Numbers:
+def exact(stepper: Stepper) -> Numbers:
     """In float64: in float32 rounding alone may assign a box to another cell, and change the gradient."""
     dtype, batch, modules = stepper.dtype, stepper.batch, (stepper.arm.trained, *stepper.arm.keeps)
     stepper.dtype = None

@@ -274,3 +274,24 @@ def test_what_inductor_compiles_computes_the_same(models: list[str], tmp_path: P
     assert waits["plain"] is waits["eager"] is None
     assert waits["compiled"] > 0
     assert "Inductor compiles first" in capsys.readouterr().err
+
+
+def test_an_ablation_leaves_out_each_optional_pass(
+    models: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    from bench_ablation import ALL, optional
+
+    from kdgraph.compiler.pipeline import PIPELINE
+
+    out = ["--json", str(tmp_path / "a.json"), "--plot", str(tmp_path / "a.png")]
+    before = PIPELINE
+    assert run([*models, "--ablate", *out]) == 0
+    rows = json.loads((tmp_path / "a.json").read_text())["ablation"]
+    assert [row["passes"] for row in rows] == [ALL, *(f"without {name}" for name in optional())]
+    assert {"fold_teacher", "fuse_student", "place"} <= {*optional()}
+    printed = capsys.readouterr().out
+    assert all(any(line.startswith(row["passes"]) for line in printed.splitlines()) for row in rows)
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    from kdgraph.compiler import pipeline
+
+    assert before is pipeline.PIPELINE
