@@ -8,7 +8,7 @@ spec that has some, a component may have any name.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from kdgraph.spec.components import COMPONENTS, ComponentInfo, Kind
 from kdgraph.spec.components.base import TAP_PATTERN
@@ -45,7 +45,7 @@ from kdgraph.spec.schema import (
     SpliceSpec,
     TapSpec,
 )
-from kdgraph.spec.train_args import STUDENT, TEACHER, Argument, arguments
+from kdgraph.spec.train_args import OWN, STUDENT, TEACHER, Argument, arguments
 
 _OPEN = "-with-plugins"
 _NUMBER: Schema = {"type": "number"}
@@ -99,7 +99,7 @@ def _with_components(suffix: str) -> Schema:
 def _definitions() -> Schema:
     return {
         "student": any_of(TEXT, object_of(ModelSpec, MODEL, required=["model"])),
-        "teacher": teacher(_train(TEACHER)),
+        "teacher": teacher(_train(TEACHER, {})),
         "tap": {"type": "string", "pattern": f"^{TAP_PATTERN}$"},
         "taps": any_of(one_or_many(ref("tap"), minItems=1, uniqueItems=True), _two_sides()),
         "splice": _splice(),
@@ -110,7 +110,7 @@ def _definitions() -> Schema:
         **{f"{kind}{_OPEN}": any_of(ref(kind), _foreign(kind)) for kind in COMPONENTS},
         "weight": _weight(),
         "level": {"type": "string", "pattern": f"^{LEVEL_PATTERN}$"},
-        "train": _train(STUDENT),
+        "train": _train(STUDENT, OWN),
     }
 
 
@@ -199,15 +199,17 @@ def _described(info: ComponentInfo) -> str:
     return f"{info.summary} ({info.source})" if info.source else info.summary
 
 
-def _train(reserved: Collection[str]) -> Schema:
-    known = arguments()
+def _train(reserved: Collection[str], own: Mapping[str, Argument]) -> Schema:
+    known = {**arguments(), **own}
     properties = {name: _argument(known[name]) for name in known if name not in reserved}
-    return {"type": "object", "properties": properties, "additionalProperties": not known}
+    return {"type": "object", "properties": properties, "additionalProperties": not arguments()}
 
 
 def _argument(argument: Argument) -> Schema:
     if not argument.types:
         return {"description": argument.help}
+    if argument.choices:
+        return {"description": argument.help, "enum": [True, False, *argument.choices]}
     alternatives: list[Schema] = [{"type": name} for name in sorted(argument.types - {"string"})]
     alternatives += [SCALAR] if "string" in argument.types else []
     alternatives += [NULL] if argument.optional else []

@@ -26,7 +26,7 @@ from kdgraph.spec.reading.teachers import read_teacher, read_teachers
 from kdgraph.spec.reading.values import as_map, expected, fail, is_null, plain, text
 from kdgraph.spec.schema import VERSION, Output, Spec, TapSpec, located
 from kdgraph.spec.source import SMALLEST, read_source
-from kdgraph.spec.train_args import EPOCHS, STUDENT, read_train
+from kdgraph.spec.train_args import EPOCHS, OWN, STUDENT, read_train
 
 NULLABLE = ("data", "plugins", "taps", "balance", "phases", "train", "outputs")
 OUTPUTS: tuple[Output, ...] = ("taps", "teacher")
@@ -86,7 +86,7 @@ def _spec(root: Node, folder: Path) -> Spec:
         "edges": lambda node: read_edges(node, scope),
         "balance": partial(read_component, "balance", scope=scope),
         "phases": lambda node: read_phases(node, places, scope.epochs),
-        "train": lambda node: read_train(node, STUDENT),
+        "train": lambda node: read_train(node, STUDENT, OWN),
         "outputs": _outputs,
     }
     one = scope.teachers_known and "teachers" not in mapping.entries

@@ -18,7 +18,7 @@ from typing import Any
 from kdgraph.errors import closest, quoted
 from kdgraph.spec.nodes import Node, Text
 from kdgraph.spec.reading.faults import Faults
-from kdgraph.spec.reading.values import as_map, expected, fail, is_null, plain
+from kdgraph.spec.reading.values import as_map, expected, fail, is_null, plain, scalar
 
 EPOCHS = 100
 """How many epochs Ultralytics trains for when nothing is said."""
@@ -54,7 +54,6 @@ STUDENT: Mapping[str, str] = _RESERVED | {
     "task": "delete it: the student's model decides the task",
     "distill_model": "write the teacher as `teacher:` at the top of the spec",
     "pretrained": "delete it: the student starts from what `student:` names, a checkpoint or a bare yaml",
-    "compile": "delete it; in your own loop, torch.compile(kdgraph.compile(spec)) works",
     "quantize": "delete it: distil first, then train the student with quantization",
 }
 """Arguments that the top-level `train:` must leave alone, and what to do instead."""
@@ -76,6 +75,20 @@ class Argument:
     types: frozenset[str]
     optional: bool
     help: str
+    choices: tuple[str, ...] = ()
+    """The only texts that it takes; any text where there are none and `types` has texts."""
+
+
+OWN: Mapping[str, Argument] = {
+    "compile": Argument(
+        "compile",
+        frozenset({"boolean"}),
+        optional=False,
+        help="run what is trained through torch.compile: true, a mode of it, or auto, where it saves time",
+        choices=("auto", "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"),
+    )
+}
+"""Arguments of the top-level `train:` that kdgraph takes itself, so that Ultralytics never sees them."""
 
 
 @lru_cache(maxsize=1)
@@ -92,21 +105,26 @@ def parse_arguments(text: str) -> dict[str, Argument]:
     return {match["name"]: _argument(match) for match in _LINE.finditer(text)}
 
 
-def read_train(node: Node, reserved: Mapping[str, str]) -> dict[str, Any]:
-    """The arguments of a `train:` block as plain values, converted to the types Ultralytics wants."""
+def read_train(
+    node: Node, reserved: Mapping[str, str], own: Mapping[str, Argument] | None = None
+) -> dict[str, Any]:
+    """The arguments of a `train:` block as plain values, converted to the types Ultralytics wants.
+
+    `own`: arguments that are described here, whatever Ultralytics says of them.
+    """
     mapping = as_map(node, "a map of Ultralytics train arguments", "write {epochs: 100, imgsz: 640}")
-    known = arguments()
+    known, own = arguments(), own or {}
     faults = Faults()
     values: dict[str, Any] = {}
     for key, entry in mapping.entries.items():
         with faults.gathered():
             if key in reserved:
                 raise fail("KD112", entry.key, f"{quoted(key)} is not for `train:`", reserved[key])
-            if known and key not in known:
+            if known and key not in known and key not in own:
                 raise fail(
                     "KD113", entry.key, f"Ultralytics has no argument {quoted(key)}", _near(key, reserved)
                 )
-            values[key] = _value(known.get(key), entry.value)
+            values[key] = _value(own.get(key) or known.get(key), entry.value)
     faults.check()
     return values
 
@@ -128,6 +146,8 @@ def _near(key: str, reserved: Mapping[str, str]) -> str:
 def _value(argument: Argument | None, node: Node) -> Any:
     if argument is None or not argument.types:
         return plain(node)
+    if argument.choices:
+        return _chosen(argument, node)
     value = _converted(argument, node)
     if isinstance(value, float) and not math.isfinite(value):
         raise expected(node, "a finite number", f"{argument.name}: {argument.help}", code="KD104")
@@ -148,6 +168,16 @@ def _converted(argument: Argument, node: Node) -> Any:
         return node.value
     words = " or ".join(word for name, word in _WORDS.items() if name in argument.types)
     raise expected(node, words, f"{argument.name}: {argument.help}")
+
+
+def _chosen(argument: Argument, node: Node) -> bool | str:
+    value = scalar(node) if isinstance(node, Text) else None
+    if isinstance(value, bool) or (isinstance(value, str) and value in argument.choices):
+        return value
+    near = closest(value, argument.choices) if isinstance(value, str) else []
+    hint = f"did you mean '{near[0]}'?" if near else f"{argument.name}: {argument.help}"
+    code = "KD104" if isinstance(value, str) else "KD103"
+    raise expected(node, f"true, false or one of {', '.join(argument.choices)}", hint, code)
 
 
 def _kind(value: Any) -> str:

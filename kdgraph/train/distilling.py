@@ -5,6 +5,8 @@ Data, augmentation, AMP, EMA, validation, plots, callbacks and checkpoints are U
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,8 @@ from kdgraph.graph.pair import build_student
 from kdgraph.spec.schedule import ended
 from kdgraph.spec.schema import ModelSpec, Spec
 from kdgraph.train.compared import pairs_of
+from kdgraph.train.compile_choice import obstacle
+from kdgraph.train.compiling import CompiledStep
 from kdgraph.train.folder import RunFolder
 from kdgraph.train.observer import Observer
 from kdgraph.train.training_model import TrainingModel, column
@@ -47,7 +51,9 @@ class Distilling(BaseTrainer):  # type: ignore[misc]
         spec: Spec | None = None,
         teachers: dict[str, str] | None = None,
     ) -> None:
-        notes = (overrides or {}).pop(_NOTES, None)
+        overrides = dict(overrides or {})
+        notes = overrides.pop(_NOTES, None)
+        overrides["compile"] = False  # Ultralytics would compile the whole model, what it measures included
         super().__init__(cfg, overrides, _callbacks)
         self.folder = RunFolder(Path(self.save_dir))
         if notes is not None:
@@ -81,7 +87,13 @@ class Distilling(BaseTrainer):  # type: ignore[misc]
         distiller = planned.lower()
         self._observer = Observer(pairs_of(planned.graph))
         self.spec = distiller.spec  # with the edges of a recipe as they are for these models
-        self.model = TrainingModel(distiller.to(self.device))
+        distiller.to(self.device)
+        self.model = TrainingModel(distiller, self._compiled_step(distiller))
+
+    def _compiled_step(self, distiller: Distiller) -> CompiledStep:
+        how = self.spec.train.get("compile", False)
+        against = obstacle(self.args, self.device.type) if how == "auto" else None
+        return CompiledStep(distiller, how, obstacle=against)
 
     def _build_teachers(self) -> dict[str, nn.Module]:
         """Those that have a checkpoint; the compiler builds the others itself."""
@@ -123,6 +135,7 @@ class Distilling(BaseTrainer):  # type: ignore[misc]
         if event == "on_train_epoch_start":
             self._step = 0
             self._retire()
+            unwrap_model(self.model).step.begin(*self._left(), self.batch_size)
         elif event == "on_train_batch_start":
             self.distiller.set_epoch(self.epoch + self._step / len(self.train_loader), self.epochs)
             self._step += 1
@@ -140,8 +153,16 @@ class Distilling(BaseTrainer):  # type: ignore[misc]
         gone = self.distiller.retire(self.epoch, self.epochs)
         if gone:
             unwrap_model(self.model).watch.forget(gone)
+            unwrap_model(self.model).step.anew()
             left = ", ".join(self.distiller.active) or "none: the student trains on alone"
             LOGGER.info(f"kdgraph: ended and compiled away: {', '.join(gone)}; edges left: {left}")
+
+    def _left(self) -> tuple[int, float]:
+        """How many steps the run still has from this epoch on, and how many seconds at most."""
+        steps = (self.epochs - self.epoch) * len(self.train_loader)
+        if not self.args.time:
+            return steps, math.inf
+        return steps, 3600 * self.args.time - (time.time() - self.train_time_start)
 
     def _ending(self) -> list[str]:
         """The edges whose last epoch was the one before; none of those that ended before a resume."""

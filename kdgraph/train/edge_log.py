@@ -59,12 +59,17 @@ class EdgeLog:
         self._norms: Tensor | None = None
         self._steps = 0
 
+    @property
+    def due(self) -> bool:
+        """Whether the coming step is the one at which gradients are measured."""
+        return self._steps == self._middle
+
     def add(self, out: DistillOutput, task: Tensor) -> None:
         """One step, between its forward and its backward. `task`: the student's own loss per image."""
         weighted, raw = {**out.losses, TASK: task}, {**out.raw, TASK: task}
         if self._sums is None:
             self._names = tuple(weighted)
-        if self._steps == self._middle:
+        if self.due:
             self._norms = gradient_norms(weighted, self.student)
         values = [part[name].detach().float() for name in self._names for part in (raw, weighted)]
         now = torch.stack(values).view(-1, 2)

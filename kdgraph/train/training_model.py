@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdgraph.compiler.distiller import Distiller
+from kdgraph.compiler.distiller import Distiller, DistillOutput
+from kdgraph.nn.balance import GradientNorm
+from kdgraph.train.compiling import CompiledStep
 from kdgraph.train.edge_log import EdgeLog
 from kdgraph.train.watch import EdgeWatch
 
@@ -27,12 +29,14 @@ class TrainingModel(nn.Module):
     Ultralytics' trainer copies its model for the EMA, averages and saves its state dict, and reads
     `names`, `stride`, `criterion` and more from it. All of that reaches the student, so that every
     checkpoint is a plain one. What differs is `parameters()`: the adapters' are there too, for the
-    optimiser, the clipping and DDP.
+    optimiser, the clipping and DDP. `step` is the forward that a training batch goes through: the
+    Distiller's as it is, if nothing is given.
     """
 
-    def __init__(self, distiller: Distiller) -> None:
+    def __init__(self, distiller: Distiller, step: CompiledStep | None = None) -> None:
         super().__init__()
         self.distiller = distiller
+        self.step = step or CompiledStep(distiller)
         self.watch = EdgeWatch(distiller)
         self.log = EdgeLog(distiller.student)
         ignored = distiller._ddp_params_and_buffers_to_ignore
@@ -65,16 +69,35 @@ class TrainingModel(nn.Module):
         """
         if preds is not None or not self.training:
             return self.student.loss(batch, preds)  # type: ignore[no-any-return]
-        out = self.distiller(batch)
-        task, items = self.student.loss(batch, out.predictions)
+        out = self.step(batch, self._measured)
+        task, items = self.task_loss(batch, out.predictions)
         self.watch.check(out, healthy=task)
         mean = task.sum() / len(batch["img"])
         self.log.add(out, mean)
         self.distiller.rebalance(out, mean)
-        ended = torch.zeros_like(out.loss)  # the columns stay when an edge has been compiled away
-        edges = {column(name): out.losses.get(name, ended).detach() for name in self.distiller.spec.edges}
         distillation = out.loss * len(batch["img"])
-        return torch.cat([task, distillation.reshape(1)]), {**items, **edges}
+        return torch.cat([task, distillation.reshape(1)]), {**items, **self._columns(out)}
+
+    def task_loss(self, batch: Mapping[str, Any], predictions: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """The task's losses, as sums over images, and its named items, as means without a gradient."""
+        return self.student.loss(batch, predictions)  # type: ignore[no-any-return]
+
+    @property
+    def _measured(self) -> bool:
+        """Whether losses of the coming step go backward one by one, through a graph that stays for it."""
+        balance = self.distiller.balance
+        due = isinstance(balance, GradientNorm) and balance.due
+        return due or self.log.due or self.watch.proving
+
+    def _columns(self, out: DistillOutput) -> dict[str, Tensor]:
+        """The edges' losses by column; those of edges that were compiled away stay, as zeros.
+
+        Copies: a step that replays CUDA graphs overwrites what the one before has put out.
+        """
+        names = list(self.distiller.spec.edges)
+        ended = torch.zeros_like(out.loss)
+        values = torch.stack([out.losses.get(name, ended) for name in names]).detach().unbind()
+        return {column(name): value for name, value in zip(names, values, strict=True)}
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         return self.student.state_dict(*args, **kwargs)

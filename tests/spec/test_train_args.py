@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import kdgraph.spec.train_args as train_args
+from kdgraph.errors import SpecError
 from kdgraph.spec import parse
 from kdgraph.spec.train_args import arguments, parse_arguments
 
@@ -37,6 +38,20 @@ def test_the_installed_ultralytics_is_understood() -> None:
     assert all(argument.types for argument in known.values())
 
 
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("true", True), ("off", False), ("auto", "auto"), ("'auto'", "auto"), ("max-autotune", "max-autotune")],
+)
+def test_compile_is_kdgraphs_own(written: str, value: object) -> None:
+    assert parse(f"{HEAD}train: {{compile: {written}}}\n").train == {"compile": value}
+
+
+def test_compile_of_a_teacher_is_ultralytics_own() -> None:
+    teacher = "{model: b.yaml, train: {compile: some-mode}}"
+    spec = parse(f"student: a.pt\nteacher: {teacher}\ndata: d.yaml\nedges: default\n")
+    assert spec.teachers["teacher"].train == {"compile": "some-mode"}
+
+
 def test_defaults_of_the_installed_ultralytics_are_accepted() -> None:
     [folder] = train_args.importlib.util.find_spec("ultralytics").submodule_search_locations  # type: ignore[union-attr]
     lines = Path(folder, "cfg", "default.yaml").read_text(encoding="utf-8").splitlines()
@@ -53,5 +68,7 @@ def test_without_ultralytics_any_argument_is_taken(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(train_args.importlib.util, "find_spec", lambda name: None)
     try:
         assert parse(HEAD + "train: {some_thing: 1}\n").train == {"some_thing": 1}
+        with pytest.raises(SpecError, match=r"error\[KD104\] train.compile"):
+            parse(HEAD + "train: {compile: fast}\n")
     finally:
         arguments.cache_clear()

@@ -118,6 +118,19 @@ def test_a_step_does_not_wait_for_the_device() -> None:
             loss.item()
 
 
+def test_the_step_that_will_be_measured_is_known_before() -> None:
+    """A compiled backward can run only once, so that step must not be compiled."""
+    model = nn.Linear(4, 4)
+    log = EdgeLog(model)
+    log.begin(4)
+    due = []
+    for _ in range(4):
+        due.append(log.due)
+        loss = model(torch.rand(2, 4)).mean()
+        log.add(DistillOutput(None, {"e": loss}, {"e": loss}, loss), loss)
+    assert due == [False, False, True, False]
+
+
 def test_an_epoch_without_steps_has_no_rows() -> None:
     assert EdgeLog(nn.Linear(1, 1)).rows(1) == []
 

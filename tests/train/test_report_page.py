@@ -231,6 +231,17 @@ def test_the_environment_and_all_arguments(no_graph: Path) -> None:
     assert section.one("summary").text == "All 5 train arguments"
 
 
+def test_compile_is_shown_as_the_spec_has_it(no_graph: Path) -> None:
+    """Ultralytics' argument of that name is off in every run."""
+    text = (no_graph / "spec.yaml").read_text()
+    (no_graph / "spec.yaml").write_text(text.replace("imgsz: 64}", "imgsz: 64, compile: auto}"))
+    with (no_graph / "args.yaml").open("a") as file:
+        file.write("compile: false\n")
+    _, chosen, everything = map(pairs, read(report_page(no_graph)).section("environment").all("dl"))
+    assert chosen["compile"] == "auto"
+    assert everything["compile"] == "false"
+
+
 def test_a_run_of_an_older_version(no_graph: Path) -> None:
     facts = RunFolder(no_graph).facts()
     del facts["environment"], facts["began"]

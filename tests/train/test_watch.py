@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -82,9 +84,57 @@ def test_a_loss_that_is_not_finite_is_named(distiller: Distiller) -> None:
         EdgeWatch(distiller).check(out, HEALTHY)
 
 
-def test_when_the_detection_loss_is_broken_no_edge_is_blamed(distiller: Distiller) -> None:
+@pytest.mark.parametrize("deferred", [False, True])
+def test_when_the_detection_loss_is_broken_no_edge_is_blamed(distiller: Distiller, deferred: bool) -> None:
     out: DistillOutput = distiller(batch(1))
-    watch = EdgeWatch(distiller)
+    watch = EdgeWatch(distiller, deferred)
     watch.check(out, HEALTHY)
     out.raw["neck"] = out.raw["neck"] * float("nan")
-    watch.check(out, torch.tensor(float("nan")))
+    watch.check(out, torch.tensor([1.0, float("nan")]))
+    watch.close_epoch()
+
+
+def test_a_verdict_that_is_on_its_way_falls_a_step_later(distiller: Distiller) -> None:
+    watch = EdgeWatch(distiller, deferred=True)
+    good: DistillOutput = distiller(batch(1))
+    broken = replace(good, raw={**good.raw, "cls": good.raw["cls"] * float("inf")})
+    watch.check(good, HEALTHY)
+    assert watch.unproven == set(), "that is judged at once, while the graph is there"
+    watch.check(broken, HEALTHY)
+    with pytest.raises(RunError, match=r"error\[KD503\] edge 'cls' is not finite"):
+        watch.check(good, torch.tensor(float("nan")))  # by now the student is broken by it
+
+
+def test_the_last_verdict_of_an_epoch_falls_at_its_end(distiller: Distiller) -> None:
+    watch = EdgeWatch(distiller, deferred=True)
+    out: DistillOutput = distiller(batch(1))
+    watch.check(replace(out, raw={**out.raw, "neck": out.raw["neck"] * float("nan")}), HEALTHY)
+    with pytest.raises(RunError, match=r"error\[KD503\] edge 'neck' is not finite"):
+        watch.close_epoch()
+    watch.close_epoch()
+
+
+def test_edges_that_ended_leave_their_last_verdict(distiller: Distiller) -> None:
+    watch = EdgeWatch(distiller, deferred=True)
+    out: DistillOutput = distiller(batch(1))
+    watch.check(replace(out, raw={**out.raw, "neck": out.raw["neck"] * float("nan")}), HEALTHY)
+    watch.forget(["neck"])
+    with pytest.raises(RunError, match="edge 'neck' is not finite"):
+        watch.check(replace(out, raw={}), HEALTHY)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_cuda_it_does_not_wait(distiller: Distiller) -> None:
+    watch = EdgeWatch(distiller)
+    watch.unproven.clear()
+    out: DistillOutput = distiller(batch(1))
+    raw = {name: value.detach().cuda() for name, value in out.raw.items()}
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        watch.check(replace(out, raw=raw), HEALTHY.cuda())
+        watch.check(replace(out, raw={**raw, "neck": raw["neck"] * float("nan")}), HEALTHY.cuda())
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+    with pytest.raises(RunError, match="edge 'neck' is not finite"):
+        watch.close_epoch()

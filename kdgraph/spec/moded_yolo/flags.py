@@ -12,7 +12,7 @@ from kdgraph.spec.moded_yolo.words import read_words
 from kdgraph.spec.nodes import Items, Map, Node
 from kdgraph.spec.reading.faults import Faults, Reader, suggestion
 from kdgraph.spec.reading.values import expected, fail, is_null, number, text, truth
-from kdgraph.spec.train_args import STUDENT, arguments, read_train
+from kdgraph.spec.train_args import OWN, STUDENT, arguments, read_train
 
 LEVELS = ("p3", "p4", "p5")
 """The levels of the heads that moded_YOLO knew, in the order of `level_weights`."""
@@ -58,7 +58,7 @@ def read_flags(words: Sequence[str]) -> Flags:
             else:
                 raise fail("KD102", entry.key, f"there is no flag {quoted(name)}", _meant(name))
     with faults.gathered():
-        given_train = read_train(train, STUDENT)
+        given_train = read_train(train, STUDENT, OWN)
     faults.check()
     return Flags(given, given_train, line)
 

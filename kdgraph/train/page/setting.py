@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kdgraph.spec.train_args import OWN
 from kdgraph.train.page.markup import NONE, definitions, note
 from kdgraph.train.page.records import Run
 
@@ -27,7 +28,8 @@ def _arguments(run: Run) -> str:
     if not run.args:
         return note("args.yaml is not there: the trainer had not started.")
     given = run.spec.train if run.spec else {}
-    chosen = [(name, _shown(run.args.get(name, value))) for name, value in given.items()]
+    theirs = {name: value for name, value in run.args.items() if name not in OWN}
+    chosen = [(name, _shown(theirs.get(name, value))) for name, value in given.items()]
     everything = definitions((str(name), _shown(value)) for name, value in run.args.items())
     told = f"<h3>Train arguments of the spec</h3>\n{definitions(chosen)}" if chosen else ""
     summary = f"<summary>All {len(run.args)} train arguments</summary>"
