@@ -18,6 +18,7 @@ from ultralytics.utils import IterableSimpleNamespace
 
 from kdgraph.compiler.api import plan
 from kdgraph.compiler.distiller import Distiller
+from kdgraph.train.compiling import CompiledStep
 from kdgraph.train.training_model import TrainingModel
 
 __all__ = ["LeftOut", "arm", "distiller_of", "take_projector"]
@@ -82,8 +83,9 @@ def _eager(setup: Setup) -> Arm:
 
 def _compiled(setup: Setup) -> Arm:
     model, teachers = _training_model(setup)
-    model(setup.batch)  # its first step sends each edge's gradient alone, through a graph that it keeps
-    model.distiller.compile(**_how(setup))
+    mode = setup.options.compile_mode
+    model.step = CompiledStep(model.distiller, True if mode == "default" else mode)
+    model(setup.batch)  # its first step sends each edge's gradient alone, so it is never compiled
     return Arm("compiled", model.student, model, lambda batch: model(batch)[0], keeps=teachers, compiled=True)
 
 
@@ -126,7 +128,7 @@ def _limit(setup: Setup) -> Arm:
 
 def _how(setup: Setup) -> dict[str, Any]:
     mode = setup.options.compile_mode
-    return {"dynamic": setup.options.dynamic, **({} if mode == "default" else {"mode": mode})}
+    return {"dynamic": False, **({} if mode == "default" else {"mode": mode})}
 
 
 _BUILDERS: dict[str, Callable[[Setup], Arm]] = {

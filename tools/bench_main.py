@@ -109,7 +109,7 @@ def _profile(setup: Any) -> dict[str, float]:
 
 
 def _flags(options: argparse.Namespace) -> dict[str, Any]:
-    names = ("device", "imgsz", "batch", "amp", "precision", "compile_mode", "dynamic", "seed", "warmup")
+    names = ("device", "imgsz", "batch", "amp", "precision", "compile_mode", "seed", "warmup")
     return {name: getattr(options, name) for name in names}
 
 

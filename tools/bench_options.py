@@ -65,7 +65,6 @@ def _work_flags(parser: argparse.ArgumentParser) -> None:
     add("--precision", choices=("bfloat16", "float16"), help="of the teacher in kdgraph's arms")
     add("--images", type=Path, metavar="FOLDER", help="real images, labels beside; synthetic otherwise")
     add("--compile-mode", choices=_MODES, default="default", help="of torch.compile")
-    add("--dynamic", action="store_true", help="torch.compile with dynamic shapes")
     add("--seed", type=int, default=0, metavar="N", help="of weights and images (0)")
 
 

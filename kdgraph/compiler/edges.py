@@ -27,10 +27,11 @@ class EdgeLoss(nn.Module):
         self._said = (1.0,) * len(criteria)
 
     def weigh(self, weights: Sequence[float]) -> None:
-        """Move the weights; where they stand already nothing is sent to the device."""
+        """Move the weights; those that stand where they should cost nothing."""
         if tuple(weights) != self._said:
             self._said = tuple(weights)
-            self.weights.copy_(torch.tensor(weights))
+            for place, weight in zip(self.weights, weights, strict=True):
+                place.fill_(weight)  # without a copy that waits for the device
 
     def forward(self, levels: Sequence[Mapping[str, Any]]) -> tuple[Tensor, Tensor]:
         """(unweighted, weighted) scalars; `levels` are the arguments of each criterion by name."""

@@ -39,7 +39,7 @@ class Uncertainty(Balance):
         self.log_variance = nn.Parameter(torch.zeros(edges))
 
     def forward(self, losses: Tensor, edges: Sequence[int]) -> tuple[Tensor, Tensor]:
-        log_variance = self.log_variance[list(edges)].to(losses.dtype)
+        log_variance = _of(self.log_variance, edges).to(losses.dtype)
         counts = (losses.detach() != 0).to(losses.dtype)
         return losses * (-log_variance).exp(), (log_variance * counts).sum()
 
@@ -66,7 +66,7 @@ class GradientNorm(Balance):
         self.register_buffer("factors", torch.ones(edges))
 
     def forward(self, losses: Tensor, edges: Sequence[int]) -> tuple[Tensor, Tensor]:
-        return losses * self.factors[list(edges)].to(losses.dtype), losses.new_zeros(())
+        return losses * _of(self.factors, edges).to(losses.dtype), losses.new_zeros(())
 
     @property
     def due(self) -> bool:
@@ -95,6 +95,11 @@ class GradientNorm(Balance):
 
     def set_extra_state(self, state: dict[str, int]) -> None:
         self.steps = state["steps"]
+
+
+def _of(values: Tensor, edges: Sequence[int]) -> Tensor:
+    """`[n]`: those of some edges; no index that would have to be sent to the device."""
+    return torch.stack([values[edge] for edge in edges])
 
 
 def _norm(loss: Tensor | None, shared: Sequence[Tensor]) -> Tensor:

@@ -49,6 +49,7 @@ class CompiledStep:
         self.distiller = distiller
         self._how = how
         self._backend = backend
+        self._ran = False
         self._clock = clock
         self._batch_size = self._steps = 0
         self._end = math.inf
@@ -78,9 +79,15 @@ class CompiledStep:
         if self._auto is not None:
             self._take(self._auto.begin(ordinary, self._steps, self._end - self._clock()))
         self._steps -= 1
-        if ordinary and self._wanted:
+        self._ran = ordinary and self._wanted
+        if self._ran:
             return self._compiled(batch)
         return self._eager(batch)
+
+    @property
+    def backend(self) -> Any:
+        """What has compiled the step before; None where it was eager."""
+        return self._backend if self._ran else None
 
     def _take(self, choice: Choice | None) -> None:
         """Say what `auto` has decided, and do so."""
@@ -121,7 +128,7 @@ class CompiledStep:
             out = self._forward(inputs)
         except NotCompiled as error:
             LOGGER.warning(f"kdgraph: compile: the run goes on without: {error}")
-            self._how = False
+            self._how = self._ran = False
             self.anew()
             return self._eager(batch)
         if began is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -58,13 +59,17 @@ def compiled(
     others must stay; with others it compiles anew. Raises NotCompiled, at the call.
     """
 
+    quiet: AbstractContextManager[Any] = _quiet()
+
     def call(inputs: dict[str, Any]) -> Any:
         from torch._dynamo import mark_dynamic  # importing it takes seconds
 
+        nonlocal quiet
         for name in growing:
             mark_dynamic(inputs[name], 0)
         try:
-            with _settings():
+            with _settings(), quiet:
+                quiet = nullcontext()
                 return ready(inputs)
         except _failures() as error:
             raise NotCompiled(_reason(error)) from error
@@ -99,6 +104,14 @@ def _settings() -> Iterator[None]:
             known = {name: value for name, value in values.items() if hasattr(config, name)}
             if known:
                 stack.enter_context(config.patch(known))
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what Dynamo provokes when it looks at inputs that have a history; for the first call alone."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The .grad attribute of a Tensor", UserWarning)
         yield
 
 

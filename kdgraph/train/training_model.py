@@ -13,6 +13,7 @@ from kdgraph.compiler.distiller import Distiller, DistillOutput
 from kdgraph.nn.balance import GradientNorm
 from kdgraph.train.compiling import CompiledStep
 from kdgraph.train.edge_log import EdgeLog
+from kdgraph.train.task_loss import TaskLoss
 from kdgraph.train.watch import EdgeWatch
 
 __all__ = ["TrainingModel", "column"]
@@ -37,6 +38,7 @@ class TrainingModel(nn.Module):
         super().__init__()
         self.distiller = distiller
         self.step = step or CompiledStep(distiller)
+        self.task = TaskLoss(distiller.student)
         self.watch = EdgeWatch(distiller)
         self.log = EdgeLog(distiller.student)
         ignored = distiller._ddp_params_and_buffers_to_ignore
@@ -80,7 +82,7 @@ class TrainingModel(nn.Module):
 
     def task_loss(self, batch: Mapping[str, Any], predictions: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """The task's losses, as sums over images, and its named items, as means without a gradient."""
-        return self.student.loss(batch, predictions)  # type: ignore[no-any-return]
+        return self.task(batch, predictions, self.step.backend)
 
     @property
     def _measured(self) -> bool:

@@ -42,7 +42,7 @@ def test_weights_that_do_not_move_are_not_sent_again() -> None:
         loss.weigh((1.0, 1.0))
         assert calls.names == []
         loss.weigh((0.5, 1.0))
-        assert any("copy_" in name for name in calls.names)
+        assert any("fill_" in name for name in calls.names)
         calls.names.clear()
         loss.weigh((0.5, 1.0))
         assert calls.names == []

@@ -12,6 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ultralytics.cfg import get_cfg
 
 from kdgraph.compiler.api import compile
+from kdgraph.compiler.distiller import DistillOutput
+from kdgraph.train.compiling import CompiledStep
 from kdgraph.train.training_model import TrainingModel
 from kdgraph.train.watch import EdgeWatch
 from tests.toys import batch, spec, toy
@@ -42,21 +44,17 @@ class NoReading(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def plain_loss(batch: Mapping[str, Any], predictions: Any) -> tuple[Tensor, dict[str, Tensor]]:
-    """In place of Ultralytics' task loss, which is not looked at here: it picks cells by masks."""
-    loss = predictions["scores"].square().mean().reshape(1)
-    return loss, {"plain": loss.detach()}
-
-
 @pytest.mark.parametrize("balance", [{}, {"balance": "uncertainty"}, {"balance": "gradient_norm"}])
 def test_a_steady_step_does_not_wait_for_the_device(
-    balance: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    balance: dict[str, str],
 ) -> None:
+    """Its task loss included, of which Ultralytics' own would read."""
     training = model(**balance)
     training.watch = EdgeWatch(training.distiller, deferred=True)  # as on CUDA
-    monkeypatch.setattr(training, "task_loss", plain_loss)
     training.log.begin(5)
     given = batch()
+    training(given)  # finds the task loss that does not wait
+    training.watch.unproven = set(training.distiller.active)
     with pytest.raises(AssertionError, match="_local_scalar_dense"), NoReading():
         training(given)  # the first step looks whether edges teach
     training.log.begin(5)
@@ -67,7 +65,7 @@ def test_a_steady_step_does_not_wait_for_the_device(
         with NoReading():
             losses, items = training(given)
     losses.sum().backward()
-    assert set(items) == {"plain", "kd_neck_loss", "kd_cls_loss"}
+    assert {"box_loss", "kd_neck_loss", "kd_cls_loss"} < set(items)
 
 
 def test_the_reading_is_noticed() -> None:
@@ -90,14 +88,17 @@ def test_the_reading_is_noticed() -> None:
         ({"balance": "uncertainty"}, [0, 3]),
     ],
 )
-def test_steps_whose_graph_is_kept_are_not_compiled(
-    balance: dict[str, str], measured: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_steps_whose_graph_is_kept_are_not_compiled(balance: dict[str, str], measured: list[int]) -> None:
     """The first proves the edges, the middle one measures gradients, and so does a balance when it is due."""
     training = model(**balance)
-    found: list[int] = []
-    step = training.step
-    training.step = lambda given, kept: (found.append(kept), step(given))[1]  # type: ignore[assignment]
+    found: list[bool] = []
+
+    class Recording(CompiledStep):
+        def __call__(self, batch: Mapping[str, Any], measured: bool = False) -> DistillOutput:
+            found.append(measured)
+            return super().__call__(batch, measured)
+
+    training.step = Recording(training.distiller)
     training.log.begin(6)
     for _ in range(6):
         training(batch())
