@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
 from time import perf_counter
@@ -82,20 +82,28 @@ def profiled(stepper: Stepper, rounds: int, warmup: int) -> dict[str, float]:
 
 
 def _instrument(arm: Arm, clock: Clock) -> None:
-    loss = arm.student.loss
-
-    def timed(batch: Any, predictions: Any = None) -> Any:
-        predictions = arm.student(batch["img"]) if predictions is None else predictions
-        with clock.region("task loss"):
-            return loss(batch, predictions)
-
-    arm.student.loss = timed
     if isinstance(arm.trained, TrainingModel):
+        arm.trained.task = _timed(arm.trained.task, "task loss", clock)
         _mark_graph(arm.trained.distiller, clock)
         return
+    loss = _timed(arm.student.loss, "task loss", clock)
+
+    def whole(batch: Any, predictions: Any = None) -> Any:
+        predictions = arm.student(batch["img"]) if predictions is None else predictions
+        return loss(batch, predictions)
+
+    arm.student.loss = whole
     _hook(arm.student, "student forward", clock)
     for teacher in _teachers(arm):
         _hook(teacher, "teacher forward", clock)
+
+
+def _timed(call: Callable[..., Any], region: str, clock: Clock) -> Any:
+    def timed(*given: Any) -> Any:
+        with clock.region(region):
+            return call(*given)
+
+    return timed
 
 
 def _teachers(arm: Arm) -> list[nn.Module]:
