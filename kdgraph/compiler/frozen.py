@@ -10,6 +10,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 __all__ = ["frozen"]
 
+_BLOCK = 1 << 15
+"""Numbers at a time: in float64 these stay in the cache, and torch shares so few not out to threads,
+which wait milliseconds for each other on a busy machine."""
+
 
 def frozen(leaf: nn.Module, norm: nn.Module | None = None) -> nn.Module:
     """A copy of `leaf` in eval mode whose weights are non-persistent buffers, sharing storage with `leaf`'s.
@@ -38,12 +42,23 @@ def _folded(conv: nn.Module, norm: nn.Module) -> dict[str, Tensor]:
     """Weight and bias of a convolution that does the work of `norm` too; computed in float64."""
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
-    dtype = conv.weight.dtype
-    bias = None if conv.bias is None else conv.bias.detach().double()
     assert norm.running_mean is not None
     assert norm.running_var is not None
+    weight = conv.weight.detach()
     mean, var = norm.running_mean.double(), norm.running_var.double()
-    scale, shift = (None if t is None else t.detach().double() for t in (norm.weight, norm.bias))
-    with torch.no_grad():
-        fused = fuse_conv_bn_weights(conv.weight.detach().double(), bias, mean, var, norm.eps, scale, shift)
-    return {"weight": fused[0].detach().to(dtype), "bias": fused[1].detach().to(dtype)}
+    bias, scale, shift = (
+        None if t is None else t.detach().double() for t in (conv.bias, norm.weight, norm.bias)
+    )
+    ones = torch.ones(len(weight), 1, 1, 1, dtype=torch.float64, device=weight.device)
+    factor, offset = fuse_conv_bn_weights(ones, bias, mean, var, norm.eps, scale, shift)
+    return {"weight": _scaled(weight, factor.detach()), "bias": offset.detach().to(weight.dtype)}
+
+
+def _scaled(weight: Tensor, factor: Tensor) -> Tensor:
+    """`weight` [C,...] times the float64 `factor` [C,1,1,1]; on a CPU in blocks (see `_BLOCK`)."""
+    step = max(1, _BLOCK // weight[0].numel()) if weight.is_cpu else len(weight)
+    result = torch.empty_like(weight)
+    for first in range(0, len(weight), step):
+        block = slice(first, first + step)
+        result[block] = weight[block] * factor[block]
+    return result

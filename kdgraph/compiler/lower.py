@@ -95,9 +95,9 @@ class _Lowering:
                 self.values[key] = self._lower(key, images)
         self.fx.output(self._results())
         module = fx.GraphModule(self._root(), self.fx, class_name="DistillGraphModule")
-        module.graph.eliminate_dead_code()
+        if module.graph.eliminate_dead_code():
+            module.recompile()
         module.graph.lint()
-        module.recompile()
         names = {
             self.graph.of(Term)[term].name: tuple(self.placed[key] for key in keys)
             for term, keys in self.before.items()

@@ -1,8 +1,8 @@
 """DistillGraph, the compiler's IR: the models, taps, adapters, signals and loss terms in one multigraph.
 
-The only file that imports networkx. A vertex is a frozen dataclass under a readable key
-(`teacher:model_16_cv2_conv`); an edge carries the port of the vertex it enters (`student`, `mask`, ...);
-a port may take several edges, in the order in which they were connected.
+The only file that imports networkx. A vertex is a frozen dataclass; in the multigraph a readable key
+(`teacher:model_16_cv2_conv`) stands for it. An edge carries the port of the vertex it enters (`student`,
+`mask`, ...); a port may take several edges, in the order in which they were connected.
 Passes treat a graph as a value: they work on `copy()` and return it.
 """
 
@@ -85,6 +85,7 @@ class DistillGraph:
         self.shared: tuple[str, ...] = ()
         self.channels_last = False
         self.precision: Mapping[Role, torch.dtype] = {}
+        self._vertices: dict[str, Vertex] = {}
         self._graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         for role, model in self.models.items():
             self._add_model(role, model)
@@ -92,40 +93,41 @@ class DistillGraph:
     def _add_model(self, role: Role, model: TracedModel) -> None:
         for node in model.module.graph.nodes:
             leaf = model.module.get_submodule(str(node.target)) if node.op == "call_module" else None
-            self._graph.add_node(op_key(role, node), vertex=Op(role, node, leaf))
+            key = self.add(op_key(role, node), Op(role, node, leaf))
             for source in node.all_input_nodes:
-                self.connect(op_key(role, source), op_key(role, node), "arg")
+                self.connect(op_key(role, source), key, "arg")
 
     def copy(self) -> DistillGraph:
         """A graph that can change without changing this one. The models are shared."""
         twin = object.__new__(DistillGraph)
-        twin.__dict__.update(self.__dict__, alias=dict(self.alias), _graph=self._graph.copy())
+        own = {"alias": dict(self.alias), "_vertices": dict(self._vertices), "_graph": self._graph.copy()}
+        twin.__dict__.update(self.__dict__, **own)
         return twin
 
     # Reading
 
     def __contains__(self, key: str) -> bool:
-        return key in self._graph
+        return key in self._vertices
 
     def __iter__(self) -> Iterator[str]:
         """The keys, in the order in which the vertices were added."""
-        return iter(list(self._graph))
+        return iter(list(self._vertices))
 
     def __getitem__(self, key: str) -> Vertex:
-        vertex: Vertex = self._graph.nodes[key]["vertex"]
-        return vertex
+        return self._vertices[key]
 
     def of(self, kind: type[V]) -> dict[str, V]:
         """All vertices of one kind, in the order in which they were added."""
-        return {key: v for key, v in self._graph.nodes(data="vertex") if isinstance(v, kind)}
+        return {key: v for key, v in self._vertices.items() if isinstance(v, kind)}
 
     def ops(self, role: Role) -> dict[str, Op]:
         return {key: op for key, op in self.of(Op).items() if op.role == role}
 
     def inputs(self, key: str) -> list[tuple[str, str]]:
         """(port, source) of each edge that enters `key`, in the order in which they were connected."""
-        edges = sorted(self._graph.in_edges(key, data=True), key=lambda edge: edge[2]["place"])
-        return [(data["port"], source) for source, _, data in edges]
+        edges = self._graph.in_edges(key, data=True)
+        placed = sorted((data["place"], data["port"], source) for source, _, data in edges)
+        return [(port, source) for _, port, source in placed]
 
     def sources(self, key: str, port: str) -> list[str]:
         """The vertices that enter `key` at `port`, in the order in which they were connected."""
@@ -154,7 +156,7 @@ class DistillGraph:
 
     def order(self) -> Iterator[str]:
         """Topological, and stable: ties keep the order in which vertices were added."""
-        position = {key: i for i, key in enumerate(self._graph)}
+        position = {key: i for i, key in enumerate(self._vertices)}
         return iter(nx.lexicographical_topological_sort(self._graph, key=position.__getitem__))
 
     def is_acyclic(self) -> bool:
@@ -193,7 +195,8 @@ class DistillGraph:
 
     def add(self, key: str, vertex: Vertex, **ports: str) -> str:
         """Add a vertex whose ports read the vertices named."""
-        self._graph.add_node(key, vertex=vertex)
+        self._vertices[key] = vertex
+        self._graph.add_node(key)
         for port, source in ports.items():
             self.connect(source, key, port)
         return key
@@ -211,14 +214,16 @@ class DistillGraph:
         self._graph.remove_edges_from(doomed)
 
     def update(self, key: str, **changes: Any) -> None:
-        self._graph.nodes[key]["vertex"] = replace(self[key], **changes)
+        self._vertices[key] = replace(self[key], **changes)
 
     def remove(self, keys: Iterable[str]) -> None:
-        self._graph.remove_nodes_from(list(keys))
+        for key in list(keys):
+            del self._vertices[key]
+            self._graph.remove_node(key)
 
     def replace_with(self, old: str, new: str) -> None:
         """Users of `old` read `new` from now on; `old` goes."""
         for _, user, data in list(self._graph.out_edges(old, data=True)):
             self._graph.add_edge(new, user, **data)
-        self._graph.remove_node(old)
+        self.remove([old])
         self.alias[old] = new

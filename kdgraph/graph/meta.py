@@ -7,14 +7,15 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
+
+from kdgraph.graph.shape_rules import ShapeRules
 
 _FACTORIES = frozenset(
     {torch.empty, torch.zeros, torch.ones, torch.full, torch.arange, torch.rand, torch.randn}
 )
 
 
-class MetaFactories(TorchFunctionMode):
+class MetaFactories(ShapeRules):
     """Tensors made in this block are on the meta device, unless `torch.tensor` makes them.
 
     `torch.device("meta")` would take the values of the strides as well, and the bias of a detection head is
@@ -26,10 +27,10 @@ class MetaFactories(TorchFunctionMode):
     ) -> Any:
         options = dict(kwargs or {})
         if func is torch.nn.functional.batch_norm:  # keeps its shape, and is slow on meta tensors
-            return torch.empty_like(args[0])
+            return args[0].clone()
         if func in _FACTORIES:
             options["device"] = "meta"
-        return func(*args, **options)
+        return super().__torch_function__(func, types, args, options)
 
 
 def to_meta(model: Any) -> nn.Module:

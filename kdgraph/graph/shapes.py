@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._pytree import tree_map_only
 
+from kdgraph.graph.shape_rules import ShapeRules
 from kdgraph.graph.trace import unchanged
 
 __all__ = ["Facts", "infer_facts"]
@@ -44,7 +45,7 @@ def infer_facts(
     that the strides do not divide.
     """
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), None)
-    with torch.device("meta"), torch.no_grad():
+    with ShapeRules(), torch.device("meta"), torch.no_grad():
         probe = _Probe(module)
         probe.run(torch.empty(batch, channels, *image_size, dtype=dtype))
     return probe.facts
@@ -68,7 +69,7 @@ class _Probe(fx.Interpreter):
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         leaf = self.fetch_attr(target)
         if isinstance(leaf, nn.BatchNorm2d):  # keeps its shape; on meta tensors it is a slow decomposition
-            return torch.empty_like(args[0])
+            return args[0].clone()
         with unchanged(leaf):  # it may keep what it computes, and would keep meta tensors
             try:
                 return functional_call(leaf, _state(leaf, "meta"), args, kwargs)

@@ -95,8 +95,7 @@ def _layered(model: nn.Module, what: str, frozen: bool) -> TracedModel:
         names = {**dict(head_names(model, detect, module, paths)), **paths}
     elif task_of(model) == "classify":
         names = {"head.cls": class_logits(module), **paths}
-    module.graph.lint()
-    module.recompile()
+    module.graph.lint()  # its code stays: what was added is beside the outputs
     return TracedModel(
         model,
         module,

@@ -82,17 +82,18 @@ class Sequential:
     def run(self, graph: DistillGraph) -> tuple[DistillGraph, tuple[Account, ...]]:
         accounts: list[Account] = []
         found: list[Diagnostic] = []
+        after = _stats(graph)
         for step in self.passes:
             if step.needs_valid and found:
                 break
-            before, start = _stats(graph), perf_counter()
+            before, start = after, perf_counter()
             result = step.run(graph)
             seconds = perf_counter() - start
-            graph = result.graph
+            graph, after = result.graph, _stats(result.graph)
             found.extend(result.diagnostics)
             verify(graph, after=step.name)
             summary = (type(step).__doc__ or "").splitlines()[0]
-            accounts.append(Account(step.name, summary, result.notes, before, _stats(graph), seconds))
+            accounts.append(Account(step.name, summary, result.notes, before, after, seconds))
         if found:
             raise GraphError(*found)
         return graph, tuple(accounts)

@@ -20,18 +20,18 @@ class Prune(Pass):
     def run(self, graph: DistillGraph) -> PassResult:
         pruned = graph.copy()
         needed = graph.ancestors(_roots(graph))
-        doomed = [key for key in graph.order() if key not in needed and not _is_images(graph, key)]
+        doomed = {key for key in graph if key not in needed and not _is_images(graph, key)}
         notes = tuple(_told(graph, role, doomed) for role in graph.models if _of(graph, role, doomed))
         pruned.remove(doomed)
         return PassResult(pruned, notes)
 
 
-def _of(graph: DistillGraph, role: Role, keys: list[str]) -> list[Op]:
+def _of(graph: DistillGraph, role: Role, keys: set[str]) -> list[Op]:
     vertices = (graph[key] for key in keys)
     return [v for v in vertices if isinstance(v, Op) and v.role == role]
 
 
-def _told(graph: DistillGraph, role: Role, doomed: list[str]) -> str:
+def _told(graph: DistillGraph, role: Role, doomed: set[str]) -> str:
     """How many operations go, and the layers with parameters that go as a whole."""
     gone = _of(graph, role, doomed)
     kept = {_layer(op) for key, op in graph.ops(role).items() if key not in doomed}
