@@ -42,7 +42,7 @@ def _bars(figure: Any, arms: Mapping[str, Any]) -> None:
     right.barh(names, kept, color="tab:gray", label="kept between steps")
     right.barh(names, step, left=kept, color="tab:orange", label="one step on top")
     right.set_xlabel("peak MiB")
-    right.legend(fontsize="small")
+    figure.legend(loc="outside lower right", ncols=2, fontsize="small")
 
 
 def _lines(figure: Any, scaling: Mapping[str, Any]) -> None:
