@@ -102,6 +102,8 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error("--warmup: 0 or more")
     if bool(options.scaling) + bool(options.profile) + options.ablate > 1:
         parser.error("--scaling, --profile and --ablate are runs of their own: give one of them")
+    if options.ablate and options.precision:
+        parser.error("--ablate compares passes that leave the numbers as they are: leave --precision out")
     if options.scaling == "edges" and options.spec:
         parser.error("--scaling edges makes its own specs: leave --spec out")
     if options.values and not options.scaling:

@@ -248,7 +248,9 @@ class Distiller(nn.Module):
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
         own = {name: value for name, value in self.__dict__.items() if name != "_replan"}
-        copied.__dict__.update({name: deepcopy(value, memo) for name, value in own.items()}, _replan=_no_plan)
+        copied.__dict__.update(
+            {name: deepcopy(value, memo) for name, value in own.items()}, _replan=self._replan and _no_plan
+        )
         return copied
 
     def _epochs(self, epochs: int | None) -> int:
@@ -265,11 +267,13 @@ class Distiller(nn.Module):
     def forward(self, batch: Tensor | Mapping[str, Any]) -> Any:
         """`DistillOutput` in training mode, the student's own output in eval mode.
 
-        Raises RunError (KD504) when an edge reads labels and `batch` has none.
+        Raises RunError (KD504) when an edge reads labels and `batch` has none, and under an autocast to other
+        numbers than a teacher's `precision`.
         """
         images = batch if isinstance(batch, Tensor) else batch["img"]
         if not self.training:
             return self.student(images)
+        self._check_autocast(images)
         result = self._graph[0](images, *self._take_labels(batch))
         losses, loss = self._balanced(images, result["losses"])
         return DistillOutput(
@@ -281,6 +285,21 @@ class Distiller(nn.Module):
             teacher=result.get("teacher"),
             shared=tuple(result.get("shared", ())),
         )
+
+    def _check_autocast(self, images: Tensor) -> None:
+        """Autocast would take the inputs of a teacher's convolutions to its own numbers, weights and all."""
+        device = images.device.type
+        own = self._lowered[0].precision
+        if not own or not torch.is_autocast_enabled(device):
+            return
+        theirs = torch.get_autocast_dtype(device)
+        if any(dtype != theirs for dtype in own.values()):
+            name = str(theirs).removeprefix("torch.")
+            message = f"a teacher's `precision` is not that of the autocast, {name}"
+            hint = (
+                "delete `precision`: under autocast the teacher computes in its numbers as the student does"
+            )
+            raise RunError(Diagnostic("KD504", message, hint=hint))
 
     def _balanced(
         self, images: Tensor, losses: Mapping[str, tuple[Tensor, Tensor]]

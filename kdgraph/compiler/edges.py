@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,7 +24,12 @@ class EdgeLoss(nn.Module):
         self.levels = tuple(levels)
         self.criteria = nn.ModuleList(criteria)
         self.register_buffer("weights", torch.ones(len(criteria)), persistent=False)
-        self._said = (1.0,) * len(criteria)
+        self._said: tuple[float, ...] = (1.0,) * len(criteria)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> EdgeLoss:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._said = ()  # they may have been rounded
+        return self
 
     def weigh(self, weights: Sequence[float]) -> None:
         """Move the weights; those that stand where they should cost nothing."""

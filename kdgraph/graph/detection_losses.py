@@ -13,7 +13,7 @@ from ultralytics.utils.tal import TaskAlignedAssigner
 from kdgraph.nn.detection_loss import DetectionLoss, EndToEndLoss, Gains
 from kdgraph.nn.positives import SoftTaskAligned
 
-__all__ = ["loss_like"]
+__all__ = ["gains_of", "loss_like"]
 
 _BRANCHES = ("one2many", "one2one")
 _STATE = {
@@ -34,6 +34,12 @@ def loss_like(criterion: Any) -> nn.Module | None:
     """
     ours = _end_to_end(criterion) if type(criterion) is E2ELoss else _one_branch(criterion)
     return ours if ours is not None and _agree(criterion, ours) else None
+
+
+def gains_of(criterion: Any) -> tuple[Any, ...]:
+    """The gains that Ultralytics would read from `criterion` now; none of one that has none."""
+    branch = getattr(criterion, "one2many", criterion)
+    return tuple(getattr(getattr(branch, "hyp", None), gain, None) for gain in Gains._fields)
 
 
 def _end_to_end(criterion: Any) -> EndToEndLoss | None:
@@ -78,9 +84,9 @@ def _agree(theirs: Any, ours: DetectionLoss | EndToEndLoss) -> bool:
     batch = {name: value.to(device) for name, value in _targets(assigner.nc, noise).items()}
     try:
         wanted = _losses_and_gradients(theirs, preds, batch, read)
-    except Exception:  # of code that replaced a part; what it needs is not known here
+        found = _losses_and_gradients(ours, preds, batch, read)
+    except Exception:  # of code that replaced a part, or a head of another kind; what it needs is not known
         return False
-    found = _losses_and_gradients(ours, preds, batch, read)
     return wanted.keys() == found.keys() and all(_close(wanted[name], found[name]) for name in found)
 
 

@@ -35,7 +35,8 @@ def norm_silu(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
 def _trains(norm: nn.Module, x: Tensor) -> bool:
     """Whether `norm` is a plain one that takes the statistics of its batch, with a gradient to be had."""
     return (
-        type(norm) is nn.BatchNorm2d
+        x.device.type in ("cpu", "cuda")
+        and type(norm) is nn.BatchNorm2d
         and norm.training
         and norm.momentum is not None
         and norm.affine

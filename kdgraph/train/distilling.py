@@ -83,12 +83,24 @@ class Distilling(BaseTrainer):  # type: ignore[misc]
     def set_model_attributes(self) -> None:
         """Called once the student stands on its device: here it becomes part of the Distiller."""
         super().set_model_attributes()
+        self._leave_precision_to_amp()
         planned = plan(self.spec, student=self.model, teachers=self._build_teachers())
         distiller = planned.lower()
         self._observer = Observer(pairs_of(planned.graph))
         self.spec = distiller.spec  # with the edges of a recipe as they are for these models
         distiller.to(self.device)
         self.model = TrainingModel(distiller, self._compiled_step(distiller))
+
+    def _leave_precision_to_amp(self) -> None:
+        """With AMP the teachers compute in its numbers, as the student does."""
+        own = [role for role, part in self.spec.teachers.items() if part.precision is not None]
+        if not own or not self.args.amp or self.device.type == "cpu":  # where Ultralytics has no AMP
+            return
+        LOGGER.info(f"kdgraph: precision: amp is on, so {', '.join(own)} computes as the student does")
+        teachers = {
+            role: part.model_copy(update={"precision": None}) for role, part in self.spec.teachers.items()
+        }
+        self.spec = self.spec.model_copy(update={"teachers": teachers})
 
     def _compiled_step(self, distiller: Distiller) -> CompiledStep:
         how = self.spec.train.get("compile", False)

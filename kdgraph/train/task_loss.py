@@ -10,7 +10,7 @@ from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils import LOGGER
 
 from kdgraph.compiler.signals import LABELS
-from kdgraph.graph.detection_losses import loss_like
+from kdgraph.graph.detection_losses import gains_of, loss_like
 from kdgraph.nn.detection_loss import DetectionLoss, EndToEndLoss
 from kdgraph.train.torch_compile import NotCompiled, compiled
 
@@ -18,8 +18,11 @@ __all__ = ["TaskLoss"]
 
 Losses = tuple[Tensor, dict[str, Tensor]]
 
-_PAIRS = 1 << 22
-"""Targets times anchors from which Ultralytics' loss, which looks only at anchors inside a box, is faster."""
+_PAIRS = {"cpu": 1 << 22, "cuda": 1 << 24}
+"""Targets times anchors from which Ultralytics' loss is called, which looks only at anchors inside a box.
+
+On a CPU it is faster from there on; on CUDA the memory is bounded, to 64 MiB for each table of pairs.
+"""
 
 
 class TaskLoss:
@@ -33,7 +36,7 @@ class TaskLoss:
 
     def __init__(self, student: Any) -> None:
         self.student = student
-        self._criterion: Any = None
+        self._known: Any = None
         self._same: nn.Module | None = None
         self._compiled: Callable[[dict[str, Any]], Losses] | None = None
         self._refused = False
@@ -57,12 +60,14 @@ class TaskLoss:
             return None
         if getattr(self.student, "criterion", None) is None:
             self.student.criterion = self.student.init_criterion()
-        if self.student.criterion is not self._criterion:  # Ultralytics makes a new one when a run resumes
-            self._criterion, self._compiled = self.student.criterion, None
-            self._same = loss_like(self._criterion)
+        known = self.student.criterion, gains_of(self.student.criterion)
+        if known != self._known:  # Ultralytics makes a new one when a run resumes; a callback may move gains
+            self._known, self._compiled = known, None
+            self._same = loss_like(self.student.criterion)
         if self._same is None or any(name not in batch for name in LABELS):
             return None
-        return self._same if len(batch["cls"]) * _cells(self._same, batch["img"]) <= _PAIRS else None
+        pairs = len(batch["cls"]) * _cells(self._same, batch["img"])
+        return self._same if pairs <= _PAIRS.get(batch["img"].device.type, _PAIRS["cpu"]) else None
 
     def _through(self, same: nn.Module, labels: dict[str, Tensor], predictions: Any, backend: Any) -> Losses:
         if self._compiled is None:

@@ -47,5 +47,8 @@ def test_weights_that_do_not_move_are_not_sent_again() -> None:
         loss.weigh((0.5, 1.0))
         assert calls.names == []
     assert loss.weights.tolist() == [0.5, 1.0]
+    loss.weigh((0.1, 1.0))
+    loss.half().float().weigh((0.1, 1.0))
+    torch.testing.assert_close(loss.weights, torch.tensor([0.1, 1.0]), rtol=0, atol=0)
     loss.double().weigh((1.0, 1.0))
     assert loss.weights.tolist() == [1.0, 1.0]

@@ -11,6 +11,7 @@ from torch import nn
 
 from kdgraph.compiler.api import plan
 from kdgraph.compiler.distiller import Distiller, DistillOutput
+from kdgraph.errors import RunError
 from kdgraph.spec.parse import parse
 from tests.toys import batch, equal, tensors, toy
 
@@ -87,3 +88,13 @@ def test_it_works_under_autocast() -> None:
         out = distiller("bfloat16")(batch())
     out.loss.backward()
     assert torch.isfinite(out.loss)
+
+
+def test_an_autocast_to_other_numbers_is_refused() -> None:
+    model = distiller("float16")
+    with (
+        torch.autocast("cpu", torch.bfloat16),
+        pytest.raises(RunError, match=r"KD504.*not that of the autocast"),
+    ):
+        model(batch())
+    model(batch())

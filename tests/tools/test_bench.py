@@ -295,3 +295,12 @@ def test_an_ablation_leaves_out_each_optional_pass(
     from kdgraph.compiler import pipeline
 
     assert before is pipeline.PIPELINE
+
+
+def test_what_an_ablation_leaves_out_is_not_in_the_graph(setup_of: Any) -> None:
+    from bench_ablation import _stepper
+
+    setup = setup_of("--arms", "eager")
+    whole, less = (_stepper(setup, name).arm.trained.distiller.code for name in (None, "fuse_student"))
+    assert "norm_silu" in whole
+    assert "norm_silu" not in less

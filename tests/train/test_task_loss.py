@@ -82,6 +82,14 @@ def test_a_criterion_that_was_replaced_is_noticed() -> None:
     torch.testing.assert_close(after, student.loss(batch(), predictions)[0])
 
 
+def test_gains_may_be_moved() -> None:
+    student = detector()
+    loss, predictions = TaskLoss(student), student(batch()["img"])
+    before, _ = loss(batch(), predictions)
+    student.criterion.hyp.box *= 3
+    torch.testing.assert_close(loss(batch(), predictions)[0][0], 3 * before[0])
+
+
 @pytest.mark.parametrize(("kind", "model"), [("segment", SegmentationModel), ("pose", PoseModel)])
 def test_losses_of_other_tasks_are_called_as_they_are(kind: str, model: type, tmp_path: Path) -> None:
     loss = TaskLoss(trained(kind, tmp_path, model))
@@ -104,9 +112,9 @@ def test_so_is_one_of_very_many_targets(monkeypatch: pytest.MonkeyPatch) -> None
     loss, given = TaskLoss(student), batch()
     assert loss._fitting(given) is not None
     cells = student(given["img"])["scores"].shape[-1]
-    monkeypatch.setattr(task_loss, "_PAIRS", cells * len(given["cls"]))
+    monkeypatch.setitem(task_loss._PAIRS, "cpu", cells * len(given["cls"]))
     assert loss._fitting(given) is not None
-    monkeypatch.setattr(task_loss, "_PAIRS", cells * len(given["cls"]) - 1)
+    monkeypatch.setitem(task_loss._PAIRS, "cpu", cells * len(given["cls"]) - 1)
     assert loss._fitting(given) is None
     predictions = student(given["img"])
     assert equal(loss(given, predictions)[0], student.loss(given, predictions)[0])

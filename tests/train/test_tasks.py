@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -194,3 +195,15 @@ def test_a_trainer_can_be_pickled_by_name(task: str) -> None:
     assert pickle.loads(pickle.dumps(trainer)) is trainer
     assert issubclass(trainer, Distilling)
     assert issubclass(trainer, plain_trainer_for(task))
+
+
+@pytest.mark.parametrize(
+    ("device", "amp", "kept"), [("cuda", True, False), ("cuda", False, True), ("cpu", True, True)]
+)
+def test_amp_decides_what_a_teacher_computes_in(device: str, amp: bool, kept: bool) -> None:
+    text = "student: s.yaml\nteacher: {model: t.yaml, precision: bfloat16}\nedges: {n: {taps: neck.*, criterion: cwd}}"
+    trainer = Distilling.__new__(Distilling)
+    trainer.spec, trainer.args = parse(text), SimpleNamespace(amp=amp)
+    trainer.device = torch.device(device)
+    trainer._leave_precision_to_amp()
+    assert (trainer.spec.teacher.precision == "bfloat16") == kept

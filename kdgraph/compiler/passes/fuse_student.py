@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import nn
 
 from kdgraph.compiler.passes.base import Pass, PassResult
@@ -14,7 +16,8 @@ class FuseStudent(Pass):
     before: conv ─▶ x ─▶ bn ─▶ y ─▶ act      after: conv ─▶ x ─▶ bn+act
 
     Between forward and backward a student holds what each step reads. Joined, the two hold x, and y is
-    computed again: a third less of what a convolutional student keeps. The modules stay the student's own.
+    computed again: a third less of what a convolutional student keeps. The modules stay the student's own;
+    hooks of an activation are called no more.
     """
 
     name = "fuse_student"
@@ -23,7 +26,9 @@ class FuseStudent(Pass):
         graph = graph.copy()
         pairs = [(key, norm) for key in graph.ops("student") if (norm := _norm_before(graph, key))]
         for key, norm in pairs:
-            graph.update(key, norm=_path(graph, norm))
+            before, after = _op(graph, norm), _op(graph, key)
+            params = before.facts.params + after.facts.params
+            graph.update(key, norm=str(before.node.target), facts=replace(after.facts, params=params))
             graph.replace_with(norm, graph.sources(norm, "arg")[0])
         notes = (
             (f"student: {len(pairs)} batch norms joined with the activations behind them",) if pairs else ()
@@ -40,7 +45,7 @@ def _norm_before(graph: DistillGraph, key: str) -> str | None:
     return source if kinds == [nn.BatchNorm2d, nn.SiLU] else None
 
 
-def _path(graph: DistillGraph, key: str) -> str:
+def _op(graph: DistillGraph, key: str) -> Op:
     op = graph[key]
     assert isinstance(op, Op)
-    return str(op.node.target)
+    return op

@@ -34,7 +34,8 @@ class Criterion(nn.Module, ABC):
     A subclass says its distance in `compare`, which gets the signals it reads by keyword; `masked` is False
     where a mask has no meaning, `same_channels` where the two sides may differ in C, `learns` are signals of
     the student that get a gradient, `frugal` is True where autograd would hold several maps of the student's
-    size: then its gradient is computed with its value (`kdgraph.nn.criteria.early`).
+    size: then its gradient is computed with its value (`kdgraph.nn.criteria.early`), unless others than the
+    student learn from it.
     """
 
     masked: ClassVar[bool] = True
@@ -58,7 +59,7 @@ class Criterion(nn.Module, ABC):
             for name, value in signals.items()
         }
         student, teacher = student.to(dtype), teacher.detach().to(dtype)
-        if self.frugal:
+        if self.frugal and not self.learns and not any(p.requires_grad for p in self.parameters()):
             return with_gradient(lambda ours: self.compare(ours, teacher, weights, **given), [student])
         return self.compare(student, teacher, weights, **given)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgraph.compiler.api import Plan, plan
-from kdgraph.compiler.passes.base import PassResult
+from kdgraph.compiler.passes.base import PassResult, Stats
 from kdgraph.compiler.passes.fuse_student import FuseStudent
 from kdgraph.graph.ir import DistillGraph
 from kdgraph.nn import norm_act
@@ -33,6 +33,7 @@ def test_before_and_after() -> None:
     assert len(found) > 10
     assert result.notes == (f"student: {len(found)} batch norms joined with the activations behind them",)
     assert not any(op.norm for op in result.graph.ops("teacher").values())
+    assert Stats.of(result.graph, "student").params == Stats.of(before, "student").params
 
 
 def test_a_norm_that_is_tapped_stays() -> None:

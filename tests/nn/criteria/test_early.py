@@ -5,9 +5,10 @@ import weakref
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kdgraph.nn.criteria.early import with_gradient
+from kdgraph.nn.criteria.feature import ChannelWise
 from tests.nn.cases import CASES, Case, inputs, weights
 
 FRUGAL = [case for case in CASES if type(case.build()).frugal]
@@ -49,6 +50,22 @@ def test_until_the_backward_it_holds_its_gradient_alone(case: Case) -> None:
     held = sum(size for place, size in alive.items() if place not in own)
     assert loss.requires_grad
     assert held <= given.student.nbytes
+
+
+def test_parameters_of_a_subclass_still_learn() -> None:
+    class Sharpened(ChannelWise):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+
+        def compare(self, student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
+            return super().compare(student * self.scale, teacher, mask)
+
+    criterion, x = Sharpened(), torch.randn(2, 3, 4, 4, requires_grad=True)
+    criterion(x, torch.randn(2, 3, 4, 4)).backward()
+    assert criterion.scale.grad is not None
+    assert criterion.scale.grad != 0
+    assert x.grad is not None
 
 
 def test_a_backward_can_come_twice_and_leaves_nothing_behind() -> None:
