@@ -201,7 +201,8 @@ def test_a_trainer_can_be_pickled_by_name(task: str) -> None:
     ("device", "amp", "kept"), [("cuda", True, False), ("cuda", False, True), ("cpu", True, True)]
 )
 def test_amp_decides_what_a_teacher_computes_in(device: str, amp: bool, kept: bool) -> None:
-    text = "student: s.yaml\nteacher: {model: t.yaml, precision: bfloat16}\nedges: {n: {taps: neck.*, criterion: cwd}}"
+    teacher, edges = "{model: t.yaml, precision: bfloat16}", "{n: {taps: neck.*, criterion: cwd}}"
+    text = f"student: s.yaml\nteacher: {teacher}\nedges: {edges}\n"
     trainer = Distilling.__new__(Distilling)
     trainer.spec, trainer.args = parse(text), SimpleNamespace(amp=amp)
     trainer.device = torch.device(device)
